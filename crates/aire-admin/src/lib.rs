@@ -1,0 +1,1 @@
+//! The operator's view: HTTP API, metrics and documents.

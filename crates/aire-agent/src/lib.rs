@@ -1,0 +1,1 @@
+//! A running agent, assembled from its configuration.

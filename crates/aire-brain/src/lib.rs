@@ -1,0 +1,1 @@
+//! Path choice: estimators, cost, the rule, probe budget and portfolio.

@@ -1,0 +1,1 @@
+//! Circuits: negotiation, leases, preamble windows, the carrier pool and the leave loop.

@@ -1,0 +1,1 @@
+//! Finding other agents: multicast DNS, seeds and the peer cache.

@@ -1,0 +1,1 @@
+//! Mesh certificate authority, enrolment tokens, SVIDs and their rotation.

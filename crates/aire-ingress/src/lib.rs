@@ -1,0 +1,1 @@
+//! How applications reach the mesh: listeners, SOCKS5 and HTTP CONNECT.

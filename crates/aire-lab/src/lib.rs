@@ -1,0 +1,1 @@
+//! A packet-level network lab for real agents, and the emulated underlay of the demo.

@@ -1,0 +1,1 @@
+//! Sockets, TLS, links, carriers and relay splicing.

@@ -1,0 +1,1 @@
+//! Authorization: identity, action and context in, allow or deny with the reason out.

@@ -1,0 +1,1 @@
+//! Membership and signed profile records: merge, expiry, precedence.

@@ -1,0 +1,1 @@
+//! Associations and streams: application bytes that survive the death of a path.

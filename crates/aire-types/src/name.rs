@@ -1,0 +1,126 @@
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is not a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing was given.
+    #[error("a name must not be empty")]
+    Empty,
+    /// More than 63 bytes.
+    #[error("the name '{0}…' is longer than 63 characters")]
+    TooLong(String),
+    /// Something a DNS label may not hold.
+    #[error("the name '{0}' may hold only a-z, 0-9 and '-', and neither begin nor end with '-'")]
+    BadCharacter(String),
+}
+
+/// Names are DNS labels (RFC 1123), lower case, so that `APP.mesh` resolves and SPIFFE paths need no escaping.
+fn check(text: &str) -> Result<(), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if text.len() > 63 {
+        return Err(NameError::TooLong(text.chars().take(20).collect()));
+    }
+    let allowed = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if !allowed || text.starts_with('-') || text.ends_with('-') {
+        return Err(NameError::BadCharacter(text.to_owned()));
+    }
+    Ok(())
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks `text` and makes it a name.
+            ///
+            /// # Errors
+            /// The text is not a lower-case DNS label of 1 to 63 bytes.
+            pub fn new(text: &str) -> Result<Self, NameError> {
+                check(text)?;
+                Ok(Self(Arc::from(text)))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+            fn try_from(text: String) -> Result<Self, NameError> {
+                Self::new(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0.as_ref().to_owned()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// The name of a mesh: the SPIFFE trust domain.
+    MeshName
+);
+name!(
+    /// The name of a node: one agent. Unique within a mesh; the authority binds it to its first key.
+    NodeName
+);
+name!(
+    /// The name of an app: a service with any number of instances.
+    AppName
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_lower_case_dns_labels() {
+        assert!(AppName::new("db-1").is_ok());
+        assert_eq!(AppName::new(""), Err(NameError::Empty));
+        for bad in ["DB", "a.b", "-a", "a-", "a b", "ä", "a/b"] {
+            assert!(matches!(AppName::new(bad), Err(NameError::BadCharacter(_))), "{bad}");
+        }
+        assert!(matches!(AppName::new(&"a".repeat(64)), Err(NameError::TooLong(_))));
+        assert!(AppName::new(&"a".repeat(63)).is_ok());
+    }
+
+    #[test]
+    fn deserialising_checks() {
+        assert!(serde_json::from_str::<NodeName>("\"n1\"").is_ok());
+        assert!(serde_json::from_str::<NodeName>("\"N1\"").is_err());
+    }
+}

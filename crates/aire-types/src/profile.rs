@@ -1,0 +1,132 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AppName, Class, SecurityLevel};
+
+/// Which run of an agent this is: wall-clock microseconds at its start, only compared with others of the same node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Incarnation(pub u64);
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+/// How much an app's streams count against those of others, from 0 (least) to 7 (most).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Priority(u8);
+
+impl Priority {
+    /// The priority of an app that does not ask for one.
+    pub const NORMAL: Priority = Priority(4);
+
+    /// The number, 0 to 7.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Priority {
+    fn default() -> Self {
+        Priority::NORMAL
+    }
+}
+
+impl TryFrom<u8> for Priority {
+    type Error = String;
+    fn try_from(value: u8) -> Result<Self, String> {
+        if value <= 7 { Ok(Priority(value)) } else { Err(format!("priority {value} is not within 0 to 7")) }
+    }
+}
+
+impl From<Priority> for u8 {
+    fn from(priority: Priority) -> u8 {
+        priority.0
+    }
+}
+
+/// What an app needs to work well. Zero means that it did not say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Needs {
+    /// Megabits a second.
+    pub bandwidth_mbps: f64,
+    /// Milliseconds of round trip that it still works well with.
+    pub latency_ms: f64,
+    /// Cores.
+    pub cpu: f64,
+    /// Mebibytes.
+    pub memory_mib: u64,
+}
+
+/// What an app tells the mesh about itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AppProfile {
+    /// What it needs.
+    pub needs: Needs,
+    /// How much it minds risk.
+    pub security: SecurityLevel,
+    /// How much its streams count.
+    pub priority: Priority,
+    /// The class of its streams where nothing else is said.
+    pub class: Class,
+    /// Usual destinations, and the volume to each in mebibytes a day.
+    pub destinations: BTreeMap<AppName, f64>,
+}
+
+/// The security posture of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Posture {
+    /// Whether a packet filter with rules is in force; `None` where it cannot be read.
+    pub firewall: Option<bool>,
+    /// Whether intrusion detection runs; `None` where it cannot be read.
+    pub intrusion_detection: Option<bool>,
+}
+
+/// What a node tells the mesh about itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodeProfile {
+    /// Cores that this node has.
+    pub cpus: f64,
+    /// Share of the cores in use, 0 to 1.
+    pub cpu_load: f64,
+    /// Mebibytes that programs can still take.
+    pub memory_free_mib: u64,
+    /// Mebibytes in all.
+    pub memory_mib: u64,
+    /// Megabits a second that this agent carries now, both directions.
+    pub bandwidth_used_mbps: f64,
+    /// Megabits a second that it offers for relaying; zero means that it sets no limit.
+    pub bandwidth_limit_mbps: f64,
+    /// Where it stands; relays of one zone tend to fail together.
+    pub zone: String,
+    /// Its security posture.
+    pub posture: Posture,
+    /// Whether it relays for others.
+    pub relays: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let error = serde_json::from_str::<AppProfile>(r#"{"prioritee": 3}"#).unwrap_err();
+        assert!(error.to_string().contains("prioritee"));
+    }
+
+    #[test]
+    fn priority_has_a_range() {
+        assert!(serde_json::from_str::<Priority>("7").is_ok());
+        assert!(serde_json::from_str::<Priority>("8").is_err());
+    }
+}

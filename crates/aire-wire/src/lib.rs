@@ -1,0 +1,1 @@
+//! Bytes to messages and back: preambles, stream frames, control messages, probes.

@@ -1,0 +1,2 @@
+//! Tests, checks, lab runs and benchmarks of this repository.
+fn main() {}
