@@ -1,1 +1,22 @@
 //! How applications reach the mesh: listeners, SOCKS5 and HTTP CONNECT.
+//!
+//! A [`Listener`] accepts connections, finds out which app each one wants, and hands it over as an [`Arrival`]. Whoever
+//! receives it looks for a way through the mesh and then says [`Arrival::accept`] or [`Arrival::refuse`], which
+//! answers in the application's own protocol. Nothing of the mesh is known here.
+//!
+//! A destination is written `APP.mesh` or just `APP`, in any case. The port that SOCKS5 and HTTP CONNECT ask for is
+//! ignored: an app has one address, and its own agent knows it.
+
+mod arrival;
+mod destination;
+mod handshake;
+mod listener;
+mod notice;
+pub mod parse;
+mod refusal;
+
+pub use arrival::{Accepted, Arrival};
+pub use destination::{Foreign, parse_destination};
+pub use listener::{BindError, Kind, Limits, Listener};
+pub use notice::{Notice, Trouble};
+pub use refusal::Refusal;
