@@ -11,6 +11,7 @@ const MAX_ENTRIES: usize = 2048;
 const MAX_SIGNED: usize = 4096;
 const MAX_SIGNATURE: usize = 128;
 const MAX_REASON: usize = 256;
+const MAX_RENEWAL: usize = 16 * 1024;
 
 /// What one agent knows of one node's record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +87,10 @@ pub enum Message {
         /// Why, for people.
         reason: String,
     },
+    /// To the authority: the sender wants a new certificate (an encoded renewal of `aire-identity`).
+    Renewal(Vec<u8>),
+    /// The authority's answer.
+    Renewed(Vec<u8>),
 }
 
 impl Message {
@@ -141,6 +146,14 @@ impl Message {
                 out.push(code.to_byte());
                 put_text(&mut out, reason, MAX_REASON);
             }
+            Message::Renewal(bytes) => {
+                out.push(10);
+                put_bytes(&mut out, bytes);
+            }
+            Message::Renewed(bytes) => {
+                out.push(11);
+                put_bytes(&mut out, bytes);
+            }
         }
         out
     }
@@ -185,6 +198,8 @@ impl Message {
                 code: known("close code", reader.u8("close code")?, CircuitClose::from_byte)?,
                 reason: reader.text(MAX_REASON, "reason")?.to_owned(),
             },
+            10 => Message::Renewal(reader.bytes(MAX_RENEWAL, "renewal")?.to_vec()),
+            11 => Message::Renewed(reader.bytes(MAX_RENEWAL, "renewed")?.to_vec()),
             got => return Err(DecodeError::Unknown { what: "message type", got: got.into() }),
         };
         reader.end()?;
@@ -263,6 +278,8 @@ mod tests {
                 reason: "no policy permits it".into(),
             },
             Message::CircuitClose { circuit, code: CircuitClose::Draining, reason: String::new() },
+            Message::Renewal(vec![1; 500]),
+            Message::Renewed(vec![2; 1500]),
         ]
     }
 

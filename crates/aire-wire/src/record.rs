@@ -84,6 +84,8 @@ pub struct RecordBody {
     pub node: NodeProfile,
     /// The profile of the app that it serves, if it serves one.
     pub app: Option<AppProfile>,
+    /// It holds the authority: certificates are renewed there.
+    pub authority: bool,
     /// It is shutting down: open nothing new to it or through it.
     pub draining: bool,
 }
