@@ -1,0 +1,40 @@
+//! The one place where the agent reads clocks.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use aire_types::{Incarnation, Time};
+
+/// The agent's clock: monotonic time for the cores, wall time for certificates and people.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock whose epoch is now.
+    pub(crate) fn new() -> Self {
+        Clock { start: Instant::now() }
+    }
+
+    /// Time since the epoch.
+    pub(crate) fn now(&self) -> Time {
+        Time::ZERO + self.start.elapsed()
+    }
+
+    /// When `at` is, for timers.
+    pub(crate) fn instant(&self, at: Time) -> tokio::time::Instant {
+        let offset = Duration::from_micros(at.as_micros().min(1 << 52));
+        tokio::time::Instant::from_std(self.start + offset)
+    }
+}
+
+/// Wall time, seconds since 1970.
+pub(crate) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// The incarnation of an agent that starts now.
+pub(crate) fn incarnation() -> Incarnation {
+    let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros());
+    Incarnation(u64::try_from(micros).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,281 @@
+//! From flags and one file to a checked configuration.
+
+mod raw;
+
+pub use raw::{RawApp, RawConfig, RawRelay, RawTo};
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aire_types::{AppName, AppProfile, Class, NodeName, Override};
+
+/// Where agents listen when nothing else is said.
+pub const DEFAULT_LISTEN: &str = "0.0.0.0:7117";
+/// Where the admin API listens when nothing else is said.
+pub const DEFAULT_ADMIN: &str = "127.0.0.1:7118";
+/// How long streams wait for a path before they are reset.
+const DEFAULT_PATIENCE_S: u64 = 60;
+/// How long a draining agent waits for its streams.
+const DEFAULT_DRAIN_S: u64 = 30;
+
+/// What is wrong with a configuration, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {source}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("in {path}: {message}")]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// Which line and key, and what is wrong with it.
+        message: String,
+    },
+    /// A value is missing or wrong.
+    #[error("{key}: {message}")]
+    Value {
+        /// Which key (flags have the same name).
+        key: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+fn wrong(key: &'static str, message: impl Into<String>) -> ConfigError {
+    ConfigError::Value { key, message: message.into() }
+}
+
+/// The app instance that an agent serves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Served {
+    /// Its name.
+    pub name: AppName,
+    /// Where its connections go, `HOST:PORT`.
+    pub target: String,
+    /// What it tells the mesh about itself.
+    pub profile: AppProfile,
+}
+
+/// A local port that leads to an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct To {
+    /// Which app.
+    pub app: AppName,
+    /// Where the agent listens for it.
+    pub listen: SocketAddr,
+    /// Class of its streams; `None` leaves it to the profile.
+    pub class: Option<Class>,
+}
+
+/// A checked configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The node's name.
+    pub node: NodeName,
+    /// UDP and TCP address for other agents.
+    pub listen: SocketAddr,
+    /// Addresses to tell others, where the own interfaces are not enough.
+    pub advertise: Vec<SocketAddr>,
+    /// Key, certificate and peer cache live here.
+    pub state: PathBuf,
+    /// The admin API's address.
+    pub admin: SocketAddr,
+    /// Token to enrol with.
+    pub join: Option<String>,
+    /// Folder of the authority that this agent holds.
+    pub authority: Option<PathBuf>,
+    /// More seeds than the token has, `HOST:PORT`.
+    pub seeds: Vec<String>,
+    /// The app instance that it serves.
+    pub app: Option<Served>,
+    /// Local ports to apps.
+    pub to: Vec<To>,
+    /// SOCKS5 and HTTP CONNECT.
+    pub proxy: Option<SocketAddr>,
+    /// Cedar files.
+    pub policy: Vec<PathBuf>,
+    /// Where the node stands.
+    pub zone: String,
+    /// Whether it relays for others.
+    pub relay: bool,
+    /// Most that it relays, megabits a second; zero is no limit.
+    pub relay_limit_mbps: f64,
+    /// Path orders by destination app.
+    pub overrides: BTreeMap<AppName, Override>,
+    /// Look for agents on the local network.
+    pub multicast: bool,
+    /// How long streams wait for a path before they are reset.
+    pub patience: Duration,
+    /// How long a draining agent waits for its streams.
+    pub drain: Duration,
+    /// Table from real to emulated addresses, for tests and the demo.
+    pub underlay: Option<PathBuf>,
+}
+
+impl Config {
+    /// Checks `raw` and fills in what it leaves out.
+    ///
+    /// # Errors
+    /// The first value that is missing or wrong.
+    pub fn resolve(raw: RawConfig) -> Result<Self, ConfigError> {
+        let node = match &raw.node {
+            Some(node) => node.parse().map_err(|error| wrong("node", format!("{error}")))?,
+            None => node_from_hostname()?,
+        };
+        if raw.join.is_some() && raw.authority.is_some() {
+            return Err(wrong("join", "an agent that holds the authority issues its own certificate; leave out one"));
+        }
+        Ok(Config {
+            listen: address("listen", raw.listen.as_deref().unwrap_or(DEFAULT_LISTEN))?,
+            advertise: raw.advertise.iter().map(|a| address("advertise", a)).collect::<Result<_, _>>()?,
+            state: raw.state.clone().unwrap_or_else(|| default_state(&node)),
+            admin: address("admin", raw.admin.as_deref().unwrap_or(DEFAULT_ADMIN))?,
+            join: raw.join.clone(),
+            authority: raw.authority.clone(),
+            seeds: raw.seeds.iter().map(|seed| host_port("seeds", seed)).collect::<Result<_, _>>()?,
+            app: raw.app.as_ref().map(served).transpose()?,
+            to: raw.to.iter().map(to).collect::<Result<_, _>>()?,
+            proxy: raw.socks.as_deref().map(|text| address("socks", text)).transpose()?,
+            policy: raw.policy.clone(),
+            zone: raw.zone.clone().unwrap_or_default(),
+            relay: raw.relay.enabled.unwrap_or(true),
+            relay_limit_mbps: raw.relay.limit_mbps.unwrap_or(0.0),
+            overrides: overrides(&raw)?,
+            multicast: raw.multicast.unwrap_or(true),
+            patience: Duration::from_secs(raw.patience_s.unwrap_or(DEFAULT_PATIENCE_S)),
+            drain: Duration::from_secs(raw.drain_s.unwrap_or(DEFAULT_DRAIN_S)),
+            underlay: raw.underlay.clone(),
+            node,
+        })
+    }
+}
+
+fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+    text.parse().map_err(|_| wrong(key, format!("'{text}' is not ADDRESS:PORT, such as 127.0.0.1:7117")))
+}
+
+fn host_port(key: &'static str, text: &str) -> Result<String, ConfigError> {
+    let valid = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if valid { Ok(text.to_owned()) } else { Err(wrong(key, format!("'{text}' is not HOST:PORT"))) }
+}
+
+fn served(raw: &RawApp) -> Result<Served, ConfigError> {
+    Ok(Served {
+        name: raw.name.parse().map_err(|error| wrong("app", format!("{error}")))?,
+        target: host_port("app", &raw.target)?,
+        profile: raw.profile.clone(),
+    })
+}
+
+fn to(raw: &RawTo) -> Result<To, ConfigError> {
+    Ok(To {
+        app: raw.app.parse().map_err(|error| wrong("to", format!("{error}")))?,
+        listen: address("to", &raw.listen)?,
+        class: raw.class,
+    })
+}
+
+fn overrides(raw: &RawConfig) -> Result<BTreeMap<AppName, Override>, ConfigError> {
+    raw.overrides
+        .iter()
+        .map(|(app, order)| {
+            let app = app.parse().map_err(|error| wrong("overrides", format!("{error}")))?;
+            Ok((app, order.clone()))
+        })
+        .collect()
+}
+
+/// A host's name is often no DNS label: its first label, lower case, other characters as hyphens.
+fn node_from_hostname() -> Result<NodeName, ConfigError> {
+    let host = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+    let first = host.split('.').next().unwrap_or_default();
+    let label: String = first.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    label
+        .trim_matches('-')
+        .parse()
+        .map_err(|_| wrong("node", format!("this machine's name '{host}' cannot serve as one; give --node NAME")))
+}
+
+fn default_state(node: &NodeName) -> PathBuf {
+    let base = if rustix::process::geteuid().is_root() {
+        PathBuf::from("/var/lib/aire")
+    } else if let Some(state) = std::env::var_os("XDG_STATE_HOME") {
+        PathBuf::from(state).join("aire")
+    } else {
+        let home = std::env::var_os("HOME").unwrap_or_else(|| ".".into());
+        PathBuf::from(home).join(".local/state/aire")
+    };
+    base.join(node.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::resolve(RawConfig::parse(text, "test.toml".as_ref())?)
+    }
+
+    #[test]
+    fn a_whole_file() {
+        let config = parse(
+            r#"
+            node = "n1"
+            listen = "127.0.0.1:9000"
+            policy = ["p.cedar"]
+            [app]
+            name = "echo"
+            target = "localhost:8080"
+            profile = { priority = 6, class = "bulk" }
+            [[to]]
+            app = "db"
+            listen = "127.0.0.1:5432"
+            [overrides.db]
+            avoid = ["r1"]
+            direct-only = false
+            "#,
+        )
+        .unwrap();
+        assert_eq!(config.node.as_str(), "n1");
+        assert_eq!(config.app.unwrap().profile.priority.get(), 6);
+        assert_eq!(config.to[0].listen.port(), 5432);
+        assert_eq!(config.overrides.len(), 1);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let error = parse("node = \"n1\"\n\nlisten_on = \"x\"\n").unwrap_err().to_string();
+        assert!(error.contains("line 3") && error.contains("listen_on"), "{error}");
+    }
+
+    #[test]
+    fn wrong_values_name_their_key() {
+        for (text, key) in [
+            ("node = \"N1\"", "node"),
+            ("node = \"n\"\nlisten = \"7117\"", "listen"),
+            ("node = \"n\"\nseeds = [\"nohost\"]", "seeds"),
+            ("node = \"n\"\n[app]\nname = \"a b\"\ntarget = \"x:1\"", "app"),
+            ("node = \"n\"\n[app]\nname = \"a\"\ntarget = \"x\"", "app"),
+            ("node = \"n\"\njoin = \"t\"\nauthority = \"d\"", "join"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(matches!(&error, ConfigError::Value { key: k, .. } if *k == key), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = RawConfig::parse("node = \"n1\"\nzone = \"a\"", "f".as_ref()).unwrap();
+        let flags = RawConfig { zone: Some("b".into()), ..RawConfig::default() };
+        let config = Config::resolve(file.overlay(flags)).unwrap();
+        assert_eq!((config.node.as_str(), config.zone.as_str()), ("n1", "b"));
+    }
+}

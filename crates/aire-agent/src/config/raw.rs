@@ -1,0 +1,130 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use aire_types::{AppProfile, Class, Override};
+use serde::Deserialize;
+
+use super::ConfigError;
+
+/// The app instance that an agent serves, as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawApp {
+    /// Its name.
+    pub name: String,
+    /// Where its connections go, `HOST:PORT`.
+    pub target: String,
+    /// What it tells the mesh about itself.
+    #[serde(default)]
+    pub profile: AppProfile,
+}
+
+/// A local port that leads to an app, as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawTo {
+    /// Which app.
+    pub app: String,
+    /// Where the agent listens for it.
+    pub listen: String,
+    /// Class of its streams.
+    pub class: Option<Class>,
+}
+
+/// What the agent does for others, as written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawRelay {
+    /// Whether it relays.
+    pub enabled: Option<bool>,
+    /// Most that it relays, megabits a second.
+    pub limit_mbps: Option<f64>,
+}
+
+/// A configuration as written in a file or given by flags.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawConfig {
+    /// The node's name.
+    pub node: Option<String>,
+    /// UDP and TCP address for other agents.
+    pub listen: Option<String>,
+    /// Addresses to tell others.
+    pub advertise: Vec<String>,
+    /// State folder.
+    pub state: Option<PathBuf>,
+    /// The admin API's address.
+    pub admin: Option<String>,
+    /// Token to enrol with.
+    pub join: Option<String>,
+    /// Folder of the authority that this agent holds.
+    pub authority: Option<PathBuf>,
+    /// More seeds than the token has.
+    pub seeds: Vec<String>,
+    /// The app instance that it serves.
+    pub app: Option<RawApp>,
+    /// Local ports to apps.
+    pub to: Vec<RawTo>,
+    /// SOCKS5 and HTTP CONNECT.
+    pub socks: Option<String>,
+    /// Cedar files.
+    pub policy: Vec<PathBuf>,
+    /// Where the node stands.
+    pub zone: Option<String>,
+    /// What it does for others.
+    pub relay: RawRelay,
+    /// Path orders by destination app.
+    pub overrides: BTreeMap<String, Override>,
+    /// Look for agents on the local network.
+    pub multicast: Option<bool>,
+    /// Seconds that streams wait for a path.
+    pub patience_s: Option<u64>,
+    /// Seconds that a draining agent waits for its streams.
+    pub drain_s: Option<u64>,
+    /// Table from real to emulated addresses.
+    pub underlay: Option<PathBuf>,
+}
+
+impl RawConfig {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or holds an unknown key or a wrong type (the message names line and key).
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads a text; `path` is only for messages.
+    ///
+    /// # Errors
+    /// As [`RawConfig::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError::Malformed {
+            path: path.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })
+    }
+
+    /// Lays `flags` over this configuration: what they set wins; lists of flags are added.
+    #[must_use]
+    pub fn overlay(mut self, flags: RawConfig) -> Self {
+        macro_rules! win {
+            ($($field:ident),+) => { $( if flags.$field.is_some() { self.$field = flags.$field; } )+ };
+        }
+        win!(node, listen, state, admin, join, authority, socks, zone, multicast, patience_s, drain_s, underlay);
+        if let Some(app) = flags.app {
+            let profile = self.app.take().filter(|own| own.name == app.name).map(|own| own.profile);
+            self.app = Some(RawApp { profile: profile.unwrap_or(app.profile), ..app });
+        }
+        if flags.relay.enabled.is_some() {
+            self.relay.enabled = flags.relay.enabled;
+        }
+        self.advertise.extend(flags.advertise);
+        self.seeds.extend(flags.seeds);
+        self.to.extend(flags.to);
+        self.policy.extend(flags.policy);
+        self
+    }
+}

@@ -1,0 +1,225 @@
+//! The command line, as users see it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An application network mesh with learned routing.
+#[derive(Debug, Parser)]
+#[command(name = "aire", version, about, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// A mesh on this machine over an emulated WAN: traffic, a relay failure, a denied app; a summary at the end
+    Demo {
+        /// Stop after about this many seconds
+        #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u64).range(15..=600))]
+        seconds: u64,
+        /// Print the summary as one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a mesh, or invite agents to it
+    #[command(subcommand)]
+    Mesh(Mesh),
+    /// Run an agent
+    Run(Box<Run>),
+    /// What the agent is and does
+    Status(Ask),
+    /// The other agents
+    Peers(Ask),
+    /// The apps in the mesh and their instances
+    Apps(Ask),
+    /// Paths in use, and what was considered
+    Routes(Ask),
+    /// Application connections
+    Streams(Ask),
+    /// What happened, newest last
+    Events {
+        #[command(flatten)]
+        ask: Ask,
+        /// Go on printing what happens
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Why the path to an app is what it is
+    Explain {
+        /// The app
+        app: String,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Measure the way to an app
+    Ping {
+        /// The app
+        app: String,
+        /// Over these relays in order, instead of the path in use (empty text: direct)
+        #[arg(long, value_name = "NODE,...")]
+        via: Option<String>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Work with policies
+    #[command(subcommand)]
+    Policy(Policy),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mesh {
+    /// Make a mesh: its certificate authority and a starter policy
+    Create {
+        /// The mesh's name
+        name: String,
+        /// Where to keep the authority
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Print a token that lets agents join
+    Invite {
+        /// Where the authority is kept
+        #[arg(long)]
+        dir: PathBuf,
+        #[command(flatten)]
+        scope: Scope,
+        /// How long the token can be used, such as 30m, 1h or 7d
+        #[arg(long, default_value = "1h", value_parser = duration)]
+        ttl: Duration,
+        /// How many agents may use it
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// Where an agent of the mesh can be dialled; may be given more than once
+        #[arg(long, value_name = "HOST:PORT")]
+        seed: Vec<String>,
+    },
+}
+
+/// What a token may be used for.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Scope {
+    /// For instances of this app
+    #[arg(long)]
+    pub(crate) app: Option<String>,
+    /// For relays
+    #[arg(long)]
+    pub(crate) relay: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Say what is wrong with a policy file, if anything is
+    Check {
+        /// A Cedar file
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Read the configuration from this file; flags win over it
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Enrol with this token
+    #[arg(long)]
+    pub(crate) join: Option<String>,
+    /// Name of this node (default: the machine's)
+    #[arg(long)]
+    pub(crate) node: Option<String>,
+    /// UDP and TCP address for other agents [default: 0.0.0.0:7117]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<String>,
+    /// Tell others to dial this address too
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) advertise: Vec<String>,
+    /// Where to keep key, certificate and peers
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Address of the admin API [default: 127.0.0.1:7118]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) admin: Option<String>,
+    /// Serve this app; connections to it go to HOST:PORT
+    #[arg(long, value_name = "NAME=HOST:PORT")]
+    pub(crate) app: Option<String>,
+    /// Listen here for connections to an app
+    #[arg(long, value_name = "APP=ADDR:PORT")]
+    pub(crate) to: Vec<String>,
+    /// SOCKS5 and HTTP CONNECT proxy for names like APP.mesh
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) socks: Option<String>,
+    /// Cedar policies; read again when they change
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Vec<PathBuf>,
+    /// Hold the authority kept in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) authority: Option<PathBuf>,
+    /// Where this node stands; relays of one zone tend to fail together
+    #[arg(long)]
+    pub(crate) zone: Option<String>,
+    /// Where an agent of the mesh can be dialled
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) seed: Vec<String>,
+    /// Do not relay for others
+    #[arg(long)]
+    pub(crate) no_relay: bool,
+    /// Do not look for agents on the local network
+    #[arg(long)]
+    pub(crate) no_multicast: bool,
+    /// Logs as JSON lines
+    #[arg(long)]
+    pub(crate) log_json: bool,
+    /// Table from real to emulated addresses
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub(crate) underlay: Option<PathBuf>,
+}
+
+/// Which agent to ask, and how to print.
+#[derive(Debug, Args)]
+pub(crate) struct Ask {
+    /// The agent's admin address
+    #[arg(long, value_name = "ADDR:PORT", env = "AIRE_ADMIN", default_value = "127.0.0.1:7118")]
+    pub(crate) admin: String,
+    /// Print one JSON document (events: one a line)
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Reads `90s`, `30m`, `1h` or `7d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let form = || format!("'{text}' is not a duration such as 90s, 30m, 1h or 7d");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(form)?;
+    let scale = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(form()),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(scale)).ok_or_else(form)?;
+    if seconds == 0 { Err(form()) } else { Ok(Duration::from_secs(seconds)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("7d"), Ok(Duration::from_secs(7 * 86_400)));
+        for bad in ["", "1", "h", "0s", "1w", "-1s", "é"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}
