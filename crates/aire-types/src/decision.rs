@@ -107,6 +107,8 @@ pub struct Candidate {
     pub rtt_ms: Estimate,
     /// Mean of the worst tenth of recent round trips (CVaR at 0.9), milliseconds.
     pub tail_ms: f64,
+    /// Lowest of recent round trips, milliseconds.
+    pub base_ms: f64,
     /// Share of packets or probes that vanish, 0 to 1.
     pub loss: Estimate,
     /// Bandwidth that one connection gets, megabits a second; count 0 where never measured.
@@ -134,6 +136,8 @@ pub struct Snapshot {
     pub overrides: Override,
     /// The route in use and since when.
     pub current: Option<(RouteId, Time)>,
+    /// Until then the route in use is not left for a better one.
+    pub hold_until: Time,
     /// The candidates, ordered by route.
     pub candidates: Vec<Candidate>,
 }
