@@ -1,0 +1,187 @@
+//! One contract for all adapters.
+#![allow(clippy::unwrap_used)]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use aire_discovery::{
+    Cache, CachedPeer, Combined, Discovery, Finding, Found, Mdns, Own, Pace, PeerCache, Seeds, Source,
+};
+use aire_types::{MeshName, NodeName};
+use tokio::time::{Instant, timeout, timeout_at};
+
+const PACE: Pace = Pace { first: Duration::from_millis(20), longest: Duration::from_millis(80) };
+/// Several of the longest pauses: who says nothing for so long is silent.
+const SILENCE: Duration = Duration::from_millis(400);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn own(node: &str, port: u16) -> Own {
+    Own { mesh: mesh(), node: NodeName::new(node).unwrap(), port }
+}
+
+fn mesh() -> MeshName {
+    MeshName::new("contract").unwrap()
+}
+
+async fn found(adapter: &mut dyn Discovery) -> Found {
+    loop {
+        match timeout(PATIENCE, adapter.next()).await.expect("a finding in time").expect("no end") {
+            Finding::Found(found) => return found,
+            Finding::Trouble(trouble) => eprintln!("trouble: {trouble}"),
+        }
+    }
+}
+
+/// Waits for one of the addresses again; more than one of them may come first.
+async fn found_again(adapter: &mut dyn Discovery, address: SocketAddr) {
+    let deadline = Instant::now() + PATIENCE;
+    while found(adapter).await.address != address {
+        assert!(Instant::now() < deadline, "{address} was not found again");
+    }
+}
+
+async fn silent(adapter: &mut dyn Discovery) -> bool {
+    timeout(SILENCE, adapter.next()).await.map_or(true, |finding| finding.is_none())
+}
+
+/// What every adapter promises. `adapter` must come to know exactly one other agent, the node `expected` where it
+/// knows names at all.
+async fn contract(adapter: &mut dyn Discovery, source: Source, expected: Option<&str>) {
+    adapter.announce(&own("me", 7400));
+    let first = found(adapter).await;
+    assert_eq!(first.source, source);
+    assert_eq!(first.node.as_ref().map(NodeName::as_str), expected);
+
+    // Not linked: again and again, and a dropped future loses nothing.
+    for _ in 0..50 {
+        drop(adapter.next());
+        if let Ok(finding) = timeout(Duration::from_millis(1), adapter.next()).await {
+            assert!(finding.is_some());
+        }
+    }
+    found_again(adapter, first.address).await;
+
+    // Linked: silence. One agent may be reached at several addresses; all of them are linked here.
+    let deadline = Instant::now() + PATIENCE;
+    adapter.linked(first.address);
+    while let Ok(Some(Finding::Found(other))) = timeout(SILENCE, adapter.next()).await {
+        assert!(Instant::now() < deadline, "never silent: {other:?}");
+        assert_ne!(other.address, first.address, "found while linked");
+        assert_eq!(other.node, first.node);
+        adapter.linked(other.address);
+    }
+
+    // Lost: soon again.
+    adapter.lost(first.address);
+    assert_eq!(found(adapter).await.address, first.address);
+
+    // What was never found does no harm.
+    let stranger = "192.0.2.200:1".parse().unwrap();
+    adapter.linked(stranger);
+    adapter.lost(stranger);
+    adapter.linked(first.address);
+    assert!(silent(adapter).await);
+}
+
+#[tokio::test]
+async fn seeds_keep_the_contract() {
+    let mut seeds = Seeds::new(["127.0.0.1:7401".to_owned()], PACE).unwrap();
+    contract(&mut seeds, Source::Seed, None).await;
+    let mut named = Seeds::new(["localhost:7401".to_owned()], PACE).unwrap();
+    contract(&mut named, Source::Seed, None).await;
+}
+
+fn cache_of(directory: &tempfile::TempDir) -> PeerCache {
+    let cache = PeerCache::new(directory.path().join("peers.json"));
+    let peer = |node: &str, ports: &[u16]| CachedPeer {
+        node: NodeName::new(node).unwrap(),
+        addresses: ports.iter().map(|&port| SocketAddr::from(([127, 0, 0, 1], port))).collect(),
+        seen_unix_s: 1,
+    };
+    cache.save(&[peer("other", &[7401, 7402]), peer("me", &[7400])]).unwrap();
+    cache
+}
+
+#[tokio::test]
+async fn the_cache_keeps_the_contract() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut cache = Cache::open(&cache_of(&directory), PACE);
+    contract(&mut cache, Source::Cache, Some("other")).await;
+}
+
+#[tokio::test]
+async fn adapters_together_keep_the_contract() {
+    let directory = tempfile::tempdir().unwrap();
+    let none = Seeds::new([], PACE).unwrap();
+    let mut both = Combined::new().with(none).with(Cache::open(&cache_of(&directory), PACE));
+    contract(&mut both, Source::Cache, Some("other")).await;
+    assert_eq!(Combined::new().next().await, None);
+}
+
+#[tokio::test]
+async fn no_adapter_silences_another() {
+    let busy = |port: u16| {
+        let pace = Pace { first: Duration::ZERO, longest: Duration::ZERO };
+        Seeds::new([format!("127.0.0.1:{port}")], pace).unwrap()
+    };
+    let mut both = Combined::new().with(busy(7401)).with(busy(7402));
+    for port in [7401, 7402] {
+        found_again(&mut both, SocketAddr::from(([127, 0, 0, 1], port))).await;
+    }
+}
+
+/// A UDP port of its own for each test, so that neither other tests nor agents on this network are heard.
+fn free_port() -> u16 {
+    std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Whether two programs on this machine hear each other over multicast; says loudly when not.
+async fn multicast_reaches(from: &mut Mdns, to: &mut Mdns) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        tokio::select! {
+            finding = timeout_at(deadline, to.next()) => match finding {
+                Ok(Some(Finding::Found(found))) => {
+                    // Found once more by the contract.
+                    to.lost(found.address);
+                    return true;
+                }
+                Ok(Some(Finding::Trouble(trouble))) => eprintln!("{trouble}"),
+                Ok(None) | Err(_) => {
+                    eprintln!("SKIPPED: MULTICAST DOES NOT WORK ON THIS MACHINE, multicast DNS was not tested");
+                    assert!(
+                        std::env::var_os("AIRE_REQUIRE_MULTICAST").is_none(),
+                        "AIRE_REQUIRE_MULTICAST is set and multicast does not work"
+                    );
+                    return false;
+                }
+            },
+            _ = from.next() => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn multicast_dns_keeps_the_contract() {
+    let port = free_port();
+    let mut other = Mdns::browse_on(mesh(), PACE, port);
+    other.announce(&own("other", 7401));
+    let mut stranger = Mdns::browse_on(MeshName::new("elsewhere").unwrap(), PACE, port);
+    stranger.announce(&Own { mesh: MeshName::new("elsewhere").unwrap(), ..own("stranger", 7402) });
+    let mut adapter = Mdns::browse_on(mesh(), PACE, port);
+    adapter.announce(&own("me", 7400));
+    if !multicast_reaches(&mut other, &mut adapter).await {
+        return;
+    }
+    contract(&mut adapter, Source::Mdns, Some("other")).await;
+    // The other mesh hears neither of us, although it hears the announcements.
+    assert!(silent(&mut stranger).await);
+
+    // Somebody new is found, and forgotten when they say goodbye.
+    let mut new = Mdns::browse_on(mesh(), PACE, port);
+    new.announce(&own("new", 7403));
+    while found(&mut adapter).await.node != Some(NodeName::new("new").unwrap()) {}
+    drop(new);
+    let gone = async { while !silent(&mut adapter).await {} };
+    timeout(PATIENCE, gone).await.expect("who says goodbye is not found any more");
+}
