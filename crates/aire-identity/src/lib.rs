@@ -1,1 +1,41 @@
-//! Mesh certificate authority, enrolment tokens, SVIDs and their rotation.
+//! Who a workload is, and how it proves it: the mesh certificate authority, enrolment tokens, SVIDs, their
+//! rotation, and the TLS configurations that rest on them.
+//!
+//! No sockets and no runtime: the caller moves bytes and passes the time of day. [`Authority`], [`NodeKey`],
+//! [`Svid`] and [`TrustBundle`] read and write small files with `fsync`, so an asynchronous caller runs them on a
+//! blocking thread.
+//!
+//! The way of a node into the mesh: [`Token::parse`], [`NodeKey::load_or_generate`], [`EnrolRequest::with_token`],
+//! a connection with [`enrol_client_config`], [`Authority::answer`] on the other end,
+//! [`EnrolResponse::accept_enrolment`], [`Svid::save`]. From then on [`Rotation`] says when to send
+//! [`EnrolRequest::renewal`] over a mutually authenticated connection.
+
+mod authority;
+mod csr;
+mod digest;
+mod enrol;
+mod key;
+mod leaf;
+mod pem;
+mod rotation;
+mod secret;
+mod state;
+mod svid;
+mod tls;
+mod token;
+mod trust;
+mod verifier;
+
+pub use authority::{Authority, CA_LIFETIME, CLOCK_SKEW, EnrolError, SVID_LIFETIME};
+pub use digest::Fingerprint;
+pub use enrol::{ENROL_ALPN, EnrolRequest, EnrolResponse, JoinError, MAX_MESSAGE, MessageError, Refusal};
+pub use key::{NodeKey, PublicKey, SignatureError};
+pub use rotation::Rotation;
+pub use state::StateError;
+pub use svid::Svid;
+pub use tls::{
+    SERVER_NAME, TlsError, client_config, enrol_client_config, enrol_server_config, explain_tls,
+    placeholder_name, server_config,
+};
+pub use token::{Scope, Token, TokenError};
+pub use trust::{Revoked, TrustBundle, TrustError, Verified};

@@ -1,0 +1,299 @@
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::RwLock;
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+
+use aire_types::{Identity, MeshName, NodeName};
+
+use crate::digest::Fingerprint;
+use crate::key::{PublicKey, SignatureError};
+use crate::leaf::{Leaf, LeafError, spoken};
+use crate::pem;
+use crate::state::{self, StateError};
+
+const FILE: &str = "bundle.pem";
+const REMEDY: &str = "move it away and start with the token again; the node's key and name stay";
+/// More certificates than any sane chain has.
+const MAX_CHAIN: usize = 4;
+
+/// What no longer counts, although the authority signed it and it has not expired.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Revoked {
+    /// Every certificate of this node.
+    Node(NodeName),
+    /// The certificate with this serial number (its DER bytes).
+    Serial(Vec<u8>),
+}
+
+/// Why a peer's certificate does not count here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TrustError {
+    /// Another authority signed it, or nobody.
+    #[error("the peer's certificate is not of mesh {mesh}; it belongs to another mesh or to a stranger")]
+    NotOfMesh {
+        /// Our mesh.
+        mesh: MeshName,
+    },
+    /// Too late.
+    #[error("the certificate of {who} expired {} ago; check the clocks of both machines, and that the peer reaches the authority to renew", spoken(*by))]
+    Expired {
+        /// Whose.
+        who: Identity,
+        /// How long ago.
+        by: Duration,
+    },
+    /// Too early.
+    #[error("the certificate of {who} is valid only in {}; check the clocks of both machines", spoken(*by))]
+    NotYetValid {
+        /// Whose.
+        who: Identity,
+        /// In how long.
+        by: Duration,
+    },
+    /// It names no workload.
+    #[error("the peer's certificate has no usable SPIFFE id: {0}; it was not issued by an AIRE authority")]
+    NoSpiffeId(String),
+    /// It names a workload of another mesh.
+    #[error("the peer is {found}, which is not of mesh {mesh}")]
+    WrongTrustDomain {
+        /// Our mesh.
+        mesh: MeshName,
+        /// Who it says it is.
+        found: Identity,
+    },
+    /// It was taken back.
+    #[error("the certificate of {0} was revoked; an operator of the mesh took it back")]
+    Revoked(Identity),
+    /// It is not what an SVID is.
+    #[error("the peer's certificate is not an SVID: {0}; the peer or its authority is at fault")]
+    Malformed(String),
+    /// The message was not signed by the certificate's key.
+    #[error("the message of {0} has a wrong signature; it was changed on its way or forged")]
+    Signature(Identity),
+}
+
+/// A peer whose certificate was checked, with its key ready for checking messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    leaf: Leaf,
+}
+
+impl Verified {
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.leaf.identity
+    }
+
+    /// Its key.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.leaf.key
+    }
+
+    /// Until when its certificate is valid.
+    pub fn not_after(&self) -> SystemTime {
+        self.leaf.not_after
+    }
+
+    /// The serial number of its certificate.
+    pub fn serial(&self) -> &[u8] {
+        &self.leaf.serial
+    }
+
+    /// Checks a message signed by the certificate's key; parses nothing again.
+    ///
+    /// # Errors
+    /// Another key or another message.
+    pub fn verify_signature(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        self.leaf.key.verify_signature(message, signature)
+    }
+}
+
+struct Inner {
+    mesh: MeshName,
+    certificates: Vec<CertificateDer<'static>>,
+    anchors: Vec<TrustAnchor<'static>>,
+    revoked: RwLock<BTreeSet<Revoked>>,
+}
+
+/// The authority's certificates and what it took back. Copies share the revocations, so that TLS configurations
+/// made earlier know of later ones.
+#[derive(Clone)]
+pub struct TrustBundle(Arc<Inner>);
+
+impl TrustBundle {
+    /// Trusts `certificates` as authorities of `mesh`.
+    ///
+    /// # Errors
+    /// One of them is not a certificate, or there is none.
+    pub fn new(mesh: MeshName, certificates: Vec<CertificateDer<'static>>) -> Result<Self, TrustError> {
+        if certificates.is_empty() {
+            return Err(TrustError::Malformed("no authority is given".to_owned()));
+        }
+        let anchors = certificates
+            .iter()
+            .map(|der| Ok(webpki::anchor_from_trusted_cert(der)?.to_owned()))
+            .collect::<Result<_, webpki::Error>>()
+            .map_err(|error| TrustError::Malformed(format!("the authority's certificate: {error}")))?;
+        Ok(TrustBundle(Arc::new(Inner { mesh, certificates, anchors, revoked: RwLock::default() })))
+    }
+
+    /// The bundle kept in the state directory `dir`.
+    ///
+    /// # Errors
+    /// There is none, it cannot be read, or it is damaged; each names the file.
+    pub fn load(dir: &Path, mesh: MeshName) -> Result<Self, StateError> {
+        let path = dir.join(FILE);
+        let text = state::read(&path, "join the mesh with a token first")?;
+        pem::decode_certificates(&text)
+            .and_then(|certificates| Self::new(mesh, certificates).map_err(|error| error.to_string()))
+            .map_err(|what| StateError::corrupt(&path, what, REMEDY))
+    }
+
+    /// Keeps the bundle in `dir`, without revocations.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save(&self, dir: &Path) -> Result<(), StateError> {
+        state::private_dir(dir)?;
+        state::write_atomic(&dir.join(FILE), pem::encode_certificates(&self.0.certificates).as_bytes())
+    }
+
+    /// The mesh.
+    pub fn mesh(&self) -> &MeshName {
+        &self.0.mesh
+    }
+
+    /// The authority's certificates.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.0.certificates
+    }
+
+    /// Whether the authority with this fingerprint is one of them.
+    pub fn contains(&self, authority: &Fingerprint) -> bool {
+        self.0.certificates.iter().any(|certificate| Fingerprint::of(certificate) == *authority)
+    }
+
+    /// Replaces what was taken back, here and in every copy. The caller cuts connections that are open already.
+    pub fn set_revoked(&self, revoked: BTreeSet<Revoked>) {
+        *self.0.revoked.write() = revoked;
+    }
+
+    /// Whether a certificate checked earlier was taken back since.
+    pub fn is_revoked(&self, peer: &Verified) -> bool {
+        self.has_revoked(&peer.leaf)
+    }
+
+    fn has_revoked(&self, leaf: &Leaf) -> bool {
+        let revoked = self.0.revoked.read();
+        !revoked.is_empty()
+            && (revoked.contains(&Revoked::Node(leaf.identity.node.clone()))
+                || revoked.contains(&Revoked::Serial(leaf.serial.clone())))
+    }
+
+    /// Checks a certificate chain (leaf first, the authority's own certificate optional) as of `now`.
+    ///
+    /// # Errors
+    /// See [`TrustError`].
+    pub fn verify(&self, chain: &[CertificateDer<'_>], now: SystemTime) -> Result<Verified, TrustError> {
+        let [first, rest @ ..] = chain else {
+            return Err(TrustError::Malformed("no certificate was presented".to_owned()));
+        };
+        if chain.len() > MAX_CHAIN {
+            return Err(TrustError::Malformed(format!("{} certificates were presented", chain.len())));
+        }
+        let signed = self.check_path(first, rest, now);
+        // What the certificate says is believed only for telling the operator more, until `signed` is clear.
+        let leaf = match (signed, Leaf::parse(first)) {
+            (Ok(()), leaf) => leaf.map_err(TrustError::from)?,
+            (Err(error), leaf) => return Err(self.path_error(error, leaf)),
+        };
+        if leaf.identity.mesh != self.0.mesh {
+            return Err(TrustError::WrongTrustDomain { mesh: self.0.mesh.clone(), found: leaf.identity });
+        }
+        if self.has_revoked(&leaf) {
+            return Err(TrustError::Revoked(leaf.identity));
+        }
+        Ok(Verified { leaf })
+    }
+
+    /// Checks that `message` was signed by the key of `leaf`, and `leaf` by the authority. For many messages
+    /// of one peer, keep the [`Verified`] and call [`Verified::verify_signature`].
+    ///
+    /// # Errors
+    /// As [`TrustBundle::verify`], or [`TrustError::Signature`].
+    pub fn verify_signature(
+        &self,
+        leaf: &CertificateDer<'_>,
+        message: &[u8],
+        signature: &[u8],
+        now: SystemTime,
+    ) -> Result<Verified, TrustError> {
+        let peer = self.verify(std::slice::from_ref(leaf), now)?;
+        match peer.verify_signature(message, signature) {
+            Ok(()) => Ok(peer),
+            Err(SignatureError) => Err(TrustError::Signature(peer.leaf.identity)),
+        }
+    }
+
+    fn check_path(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        now: SystemTime,
+    ) -> Result<(), webpki::Error> {
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        webpki::EndEntityCert::try_from(leaf)?.verify_for_usage(
+            &[webpki::ring::ECDSA_P256_SHA256],
+            &self.0.anchors,
+            rest,
+            UnixTime::since_unix_epoch(since_epoch),
+            webpki::KeyUsage::server_auth(),
+            None,
+            None,
+        )?;
+        Ok(())
+    }
+
+    fn path_error(&self, error: webpki::Error, leaf: Result<Leaf, LeafError>) -> TrustError {
+        use webpki::Error as E;
+        let between = |late: UnixTime, early: UnixTime| {
+            Duration::from_secs(late.as_secs().saturating_sub(early.as_secs()))
+        };
+        match (error, leaf) {
+            (E::UnknownIssuer | E::InvalidSignatureForPublicKey, _) => {
+                TrustError::NotOfMesh { mesh: self.0.mesh.clone() }
+            }
+            (E::CertExpired { time, not_after }, Ok(leaf)) => {
+                TrustError::Expired { who: leaf.identity, by: between(time, not_after) }
+            }
+            (E::CertNotValidYet { time, not_before }, Ok(leaf)) => {
+                TrustError::NotYetValid { who: leaf.identity, by: between(not_before, time) }
+            }
+            (_, Err(error)) => error.into(),
+            (error, Ok(_)) => TrustError::Malformed(error.to_string()),
+        }
+    }
+}
+
+impl From<LeafError> for TrustError {
+    fn from(error: LeafError) -> Self {
+        match error {
+            LeafError::NoSpiffeId(_) | LeafError::BadSpiffeId(_) => TrustError::NoSpiffeId(error.to_string()),
+            LeafError::Encoding | LeafError::Purpose(_) => TrustError::Malformed(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Debug for TrustBundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let authorities: Vec<Fingerprint> = self.0.certificates.iter().map(Fingerprint::of).collect();
+        f.debug_struct("TrustBundle")
+            .field("mesh", &self.0.mesh)
+            .field("authorities", &authorities)
+            .finish_non_exhaustive()
+    }
+}
