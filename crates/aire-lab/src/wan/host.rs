@@ -1,0 +1,111 @@
+use std::fs::File;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::thread;
+
+use super::namespace::{Namespace, Reaper};
+use super::{Process, WanError};
+
+/// The device by which a host reaches the others.
+pub(super) const DEVICE: &str = "wan0";
+
+/// A host of the lab: a network namespace with one address. Clones are the same host.
+#[derive(Clone, Debug)]
+pub struct Host {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    name: String,
+    address: Ipv4Addr,
+    namespace: Namespace,
+    folder: PathBuf,
+}
+
+impl Host {
+    /// Host number `number` of a run, without its device yet.
+    pub(super) fn new(reaper: &Reaper, number: usize, name: &str, folder: &Path) -> Result<Self, WanError> {
+        let namespace = reaper.namespace(name)?;
+        namespace.settle()?;
+        let address = Ipv4Addr::new(10, 77, (number / 250) as u8, (number % 250 + 1) as u8);
+        let inner = Inner { name: name.to_owned(), address, namespace, folder: folder.to_owned() };
+        Ok(Host { inner: Arc::new(inner) })
+    }
+
+    /// Gives the device the host's address and brings it up.
+    pub(super) fn configure_device(&self) -> Result<(), WanError> {
+        self.inner.namespace.ip(&format!(
+            "addr add {}/16 dev {DEVICE}\nlink set {DEVICE} mtu 1500 txqueuelen 2000 up\n",
+            self.inner.address
+        ))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// Its one address, 10.77.x.y.
+    pub fn address(&self) -> Ipv4Addr {
+        self.inner.address
+    }
+
+    /// The name of its network namespace, for `ip netns exec`.
+    pub fn namespace_name(&self) -> &str {
+        self.inner.namespace.name()
+    }
+
+    /// Runs `job` on a thread of its own inside the host; sockets that it opens belong to the host for good.
+    ///
+    /// # Errors
+    /// No thread can be had. The thread's own result is an error when the namespace cannot be entered.
+    pub fn enter<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<thread::JoinHandle<io::Result<T>>> {
+        self.inner.namespace.enter(job)
+    }
+
+    /// Runs `job` inside the host and waits for what it returns.
+    ///
+    /// # Errors
+    /// What `job` returns; the namespace cannot be entered; `job` panicked.
+    pub fn within<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        self.inner.namespace.within(job)
+    }
+
+    /// Starts a process on the host. Its output goes to `NAME.out` and `NAME.err` in the folder of the run.
+    ///
+    /// # Errors
+    /// The program or the files cannot be opened.
+    pub fn spawn(&self, name: &str, mut command: Command) -> Result<Process, WanError> {
+        let file = |ending: &str| self.inner.folder.join(format!("{name}.{ending}"));
+        let create = |path: &PathBuf| {
+            File::create(path).map_err(|source| WanError::io(format!("creating {}", path.display()), source))
+        };
+        let (stdout, stderr) = (file("out"), file("err"));
+        command.stdin(Stdio::null()).stdout(create(&stdout)?).stderr(create(&stderr)?).process_group(0);
+        let what = format!("starting {name} ({:?}) on {}", command.get_program(), self.name());
+        // A child lives in the namespace of the thread that forks it.
+        let child = self.within(move || command.spawn()).map_err(|source| WanError::io(what, source))?;
+        Ok(Process::new(name, child, stdout, stderr))
+    }
+
+    /// Runs a process on the host to its end and collects its output.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn output(&self, mut command: Command) -> Result<Output, WanError> {
+        let what = format!("running {:?} on {}", command.get_program(), self.name());
+        command.stdin(Stdio::null());
+        self.within(move || command.output()).map_err(|source| WanError::io(what, source))
+    }
+}
