@@ -127,7 +127,7 @@ impl NodeKey {
     /// It cannot be read or written, or it is damaged; a damaged key is never replaced.
     pub fn load_or_generate(dir: &Path) -> Result<Self, StateError> {
         state::private_dir(dir)?;
-        let _lock = state::Lock::acquire(&dir.join("lock"))?;
+        let _lock = state::Lock::acquire(&dir.join("node.key.lock"))?;
         match Self::load(dir) {
             Err(StateError::Missing { .. }) => {
                 let key = Self::generate()?;

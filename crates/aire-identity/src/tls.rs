@@ -1,20 +1,21 @@
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::NoServerSessionStorage;
 use rustls::version::TLS13;
-use rustls::{AlertDescription, CertificateError, ClientConfig, Error, ServerConfig};
+use rustls::{ClientConfig, Error, ServerConfig};
 use rustls_pki_types::{CertificateDer, ServerName};
 
 use aire_types::MeshName;
 
 use crate::digest::Fingerprint;
+use crate::enrol::ENROL_ALPN;
 use crate::key::NodeKey;
-use crate::leaf::spoken;
 use crate::svid::Svid;
-use crate::trust::TrustBundle;
-use crate::verifier::{ALGORITHMS, MemberVerifier, PinnedVerifier};
+use crate::trust::{TrustBundle, TrustError, Verified};
+use crate::verifier::{ALGORITHMS, PeerVerifier};
 
 /// The name that clients connect to. It is never sent nor checked: identities are SPIFFE ids.
 pub const SERVER_NAME: &str = "peer.aire.invalid";
@@ -62,6 +63,13 @@ fn chain_for_members(svid: &Svid, trust: &TrustBundle) -> Vec<CertificateDer<'st
     svid.chain().iter().filter(|certificate| !trust.certificates().contains(certificate)).cloned().collect()
 }
 
+/// Strangers know the authority's fingerprint only.
+fn chain_for_strangers(svid: &Svid, trust: &TrustBundle) -> Vec<CertificateDer<'static>> {
+    let mut chain = chain_for_members(svid, trust);
+    chain.extend_from_slice(trust.certificates());
+    chain
+}
+
 fn finish_client(mut config: ClientConfig, alpn: &[&[u8]]) -> ClientConfig {
     config.alpn_protocols = protocols(alpn);
     config.resumption = Resumption::disabled();
@@ -94,7 +102,7 @@ pub fn client_config(
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(MemberVerifier(trust.clone())))
+        .with_custom_certificate_verifier(Arc::new(PeerVerifier::Members(trust.clone())))
         .with_client_auth_cert(chain_for_members(svid, trust), key.private_key())?;
     Ok(finish_client(config, alpn))
 }
@@ -113,7 +121,7 @@ pub fn server_config(
     check_key(svid, key)?;
     let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(Arc::new(MemberVerifier(trust.clone())))
+        .with_client_cert_verifier(Arc::new(PeerVerifier::Members(trust.clone())))
         .with_single_cert(chain_for_members(svid, trust), key.private_key())?;
     Ok(finish_server(config, alpn))
 }
@@ -128,7 +136,7 @@ pub fn enrol_client_config(
     ca: &Fingerprint,
     alpn: &[&[u8]],
 ) -> Result<ClientConfig, TlsError> {
-    let verifier = PinnedVerifier { mesh: mesh.clone(), ca: *ca };
+    let verifier = PeerVerifier::Pinned { mesh: mesh.clone(), ca: *ca };
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
@@ -149,58 +157,56 @@ pub fn enrol_server_config(
     alpn: &[&[u8]],
 ) -> Result<ServerConfig, TlsError> {
     check_key(svid, key)?;
-    let mut chain = chain_for_members(svid, trust);
-    chain.extend_from_slice(trust.certificates());
     let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_no_client_auth()
-        .with_single_cert(chain, key.private_key())?;
+        .with_single_cert(chain_for_strangers(svid, trust), key.private_key())?;
     Ok(finish_server(config, alpn))
 }
 
-/// What a failed handshake means for the operator, and who is to blame.
-pub fn explain_tls(error: &Error) -> String {
-    let ago = |late: u64, early: u64| spoken(std::time::Duration::from_secs(late.saturating_sub(early)));
-    match error {
-        Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => format!(
-            "the peer's certificate expired {} ago; check the clocks of both machines, and that the peer reaches the authority to renew",
-            ago(time.as_secs(), not_after.as_secs())
-        ),
-        Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => format!(
-            "the peer's certificate is valid only in {}; check the clocks of both machines",
-            ago(not_before.as_secs(), time.as_secs())
-        ),
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "the peer's certificate is not of this mesh; it belongs to another mesh or to a stranger"
-                .to_owned()
-        }
-        Error::InvalidCertificate(CertificateError::Revoked) => {
-            "the peer's certificate was revoked; an operator of the mesh took it back".to_owned()
-        }
-        Error::InvalidCertificate(CertificateError::Other(reason)) => reason.to_string(),
-        Error::NoCertificatesPresented => {
-            "the peer showed no certificate; it is a stranger, or wanted to enrol where members are expected"
-                .to_owned()
-        }
-        Error::AlertReceived(alert) => explain_alert(*alert),
-        other => other.to_string(),
-    }
+/// For an authority that cannot tell members from joining nodes before the handshake, as on its QUIC port: asks for
+/// a client certificate, refuses a wrong one and lets clients without one through. After the handshake the
+/// caller *must* ask [`Peer::after_handshake`] which of the two it is.
+///
+/// # Errors
+/// See [`TlsError`].
+pub fn authority_server_config(
+    svid: &Svid,
+    key: &NodeKey,
+    trust: &TrustBundle,
+    alpn: &[&[u8]],
+) -> Result<ServerConfig, TlsError> {
+    check_key(svid, key)?;
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .with_client_cert_verifier(Arc::new(PeerVerifier::MembersAndStrangers(trust.clone())))
+        .with_single_cert(chain_for_strangers(svid, trust), key.private_key())?;
+    Ok(finish_server(config, alpn))
 }
 
-fn explain_alert(alert: AlertDescription) -> String {
-    match alert {
-        AlertDescription::CertificateExpired => {
-            "the peer holds our certificate for expired or not yet valid; check the clocks of both machines, and that this agent reaches the authority to renew".to_owned()
+/// Who came, by the protocol that was negotiated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A member of the mesh.
+    Member(Verified),
+    /// Somebody who may send one [`EnrolRequest`](crate::EnrolRequest) and nothing else.
+    Joining,
+}
+
+impl Peer {
+    /// Decides from the negotiated ALPN protocol and the certificates that the peer showed.
+    ///
+    /// # Errors
+    /// For every protocol but [`ENROL_ALPN`], as [`TrustBundle::verify`]; no certificate is an error as well.
+    pub fn after_handshake(
+        alpn: Option<&[u8]>,
+        certificates: Option<&[CertificateDer<'_>]>,
+        trust: &TrustBundle,
+        now: SystemTime,
+    ) -> Result<Self, TrustError> {
+        if alpn == Some(ENROL_ALPN) {
+            return Ok(Peer::Joining);
         }
-        AlertDescription::UnknownCA => {
-            "the peer holds our certificate for one of another mesh; check that both joined the same one".to_owned()
-        }
-        AlertDescription::CertificateRevoked => {
-            "our certificate was revoked; an operator of the mesh took it back".to_owned()
-        }
-        AlertDescription::NoApplicationProtocol => {
-            "the peer speaks another version of AIRE's protocols; use the same release on both".to_owned()
-        }
-        other => format!("the peer refused the connection with the TLS alert {other:?}"),
+        trust.verify(certificates.unwrap_or_default(), now).map(Peer::Member)
     }
 }

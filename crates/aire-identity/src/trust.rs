@@ -32,6 +32,11 @@ pub enum Revoked {
 /// Why a peer's certificate does not count here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrustError {
+    /// There is none.
+    #[error(
+        "the peer showed no certificate; it is a stranger, or wanted to enrol where members are expected"
+    )]
+    NoCertificate,
     /// Another authority signed it, or nobody.
     #[error("the peer's certificate is not of mesh {mesh}; it belongs to another mesh or to a stranger")]
     NotOfMesh {
@@ -200,7 +205,7 @@ impl TrustBundle {
     /// See [`TrustError`].
     pub fn verify(&self, chain: &[CertificateDer<'_>], now: SystemTime) -> Result<Verified, TrustError> {
         let [first, rest @ ..] = chain else {
-            return Err(TrustError::Malformed("no certificate was presented".to_owned()));
+            return Err(TrustError::NoCertificate);
         };
         if chain.len() > MAX_CHAIN {
             return Err(TrustError::Malformed(format!("{} certificates were presented", chain.len())));
@@ -209,7 +214,8 @@ impl TrustBundle {
         // What the certificate says is believed only for telling the operator more, until `signed` is clear.
         let leaf = match (signed, Leaf::parse(first)) {
             (Ok(()), leaf) => leaf.map_err(TrustError::from)?,
-            (Err(error), leaf) => return Err(self.path_error(error, leaf)),
+            (Err(error), Ok(leaf)) => return Err(self.path_error(error, leaf, first, rest)),
+            (Err(error), Err(leaf)) => return Err(self.unreadable(&error, leaf)),
         };
         if leaf.identity.mesh != self.0.mesh {
             return Err(TrustError::WrongTrustDomain { mesh: self.0.mesh.clone(), found: leaf.identity });
@@ -258,23 +264,40 @@ impl TrustBundle {
         Ok(())
     }
 
-    fn path_error(&self, error: webpki::Error, leaf: Result<Leaf, LeafError>) -> TrustError {
+    fn path_error(
+        &self,
+        error: webpki::Error,
+        leaf: Leaf,
+        first: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+    ) -> TrustError {
         use webpki::Error as E;
         let between = |late: UnixTime, early: UnixTime| {
             Duration::from_secs(late.as_secs().saturating_sub(early.as_secs()))
         };
-        match (error, leaf) {
-            (E::UnknownIssuer | E::InvalidSignatureForPublicKey, _) => {
-                TrustError::NotOfMesh { mesh: self.0.mesh.clone() }
-            }
-            (E::CertExpired { time, not_after }, Ok(leaf)) => {
+        // The dates are looked at before the signature: a stranger's old certificate is a stranger's first.
+        let ours = || self.check_path(first, rest, leaf.not_after).is_ok();
+        match error {
+            E::CertExpired { time, not_after } if ours() => {
                 TrustError::Expired { who: leaf.identity, by: between(time, not_after) }
             }
-            (E::CertNotValidYet { time, not_before }, Ok(leaf)) => {
+            E::CertNotValidYet { time, not_before } if ours() => {
                 TrustError::NotYetValid { who: leaf.identity, by: between(not_before, time) }
             }
-            (_, Err(error)) => error.into(),
-            (error, Ok(_)) => TrustError::Malformed(error.to_string()),
+            E::UnknownIssuer
+            | E::InvalidSignatureForPublicKey
+            | E::CertExpired { .. }
+            | E::CertNotValidYet { .. } => TrustError::NotOfMesh { mesh: self.0.mesh.clone() },
+            other => TrustError::Malformed(other.to_string()),
+        }
+    }
+
+    fn unreadable(&self, error: &webpki::Error, leaf: LeafError) -> TrustError {
+        match error {
+            webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
+                TrustError::NotOfMesh { mesh: self.0.mesh.clone() }
+            }
+            _ => leaf.into(),
         }
     }
 }

@@ -22,30 +22,43 @@ pub(crate) static ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorit
     mapping: &[(SignatureScheme::ECDSA_NISTP256_SHA256, &[webpki::ring::ECDSA_P256_SHA256])],
 };
 
-/// Accepts every member of the mesh; who it is, the caller asks after the handshake.
+/// Whom a handshake lets through. Who it is, the caller asks afterwards.
 #[derive(Debug)]
-pub(crate) struct MemberVerifier(pub(crate) TrustBundle);
-
-/// Accepts members of the mesh whose authority has this fingerprint, and shows its certificate.
-#[derive(Debug)]
-pub(crate) struct PinnedVerifier {
-    pub(crate) mesh: MeshName,
-    pub(crate) ca: Fingerprint,
+pub(crate) enum PeerVerifier {
+    /// Every member of the mesh.
+    Members(TrustBundle),
+    /// Every member of the mesh, and clients without a certificate.
+    MembersAndStrangers(TrustBundle),
+    /// Members of the mesh whose authority has this fingerprint, if they show its certificate.
+    Pinned { mesh: MeshName, ca: Fingerprint },
 }
 
-fn check(
-    bundle: &TrustBundle,
-    leaf: &CertificateDer<'_>,
-    rest: &[CertificateDer<'_>],
-    now: UnixTime,
-) -> Result<(), TrustError> {
-    let chain: Vec<CertificateDer<'_>> = std::iter::once(leaf).chain(rest).cloned().collect();
-    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
-    bundle.verify(&chain, now).map(|_| ())
+impl PeerVerifier {
+    fn check(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let chain: Vec<CertificateDer<'_>> = std::iter::once(leaf).chain(rest).cloned().collect();
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
+        let verified = match self {
+            PeerVerifier::Members(bundle) | PeerVerifier::MembersAndStrangers(bundle) => {
+                bundle.verify(&chain, at)
+            }
+            PeerVerifier::Pinned { mesh, ca } => rest
+                .iter()
+                .find(|certificate| Fingerprint::of(certificate) == *ca)
+                .ok_or_else(|| TrustError::NotOfMesh { mesh: mesh.clone() })
+                .and_then(|ca| TrustBundle::new(mesh.clone(), vec![ca.clone().into_owned()]))
+                .and_then(|bundle| bundle.verify(&chain, at)),
+        };
+        verified.map(|_| ()).map_err(|error| refusal(error, now))
+    }
 }
 
 /// The peer learns the reason from the alert that each of these maps to.
-fn refuse(error: TrustError, now: UnixTime) -> Error {
+fn refusal(error: TrustError, now: UnixTime) -> Error {
     let at = |seconds: u64| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
     Error::InvalidCertificate(match error {
         TrustError::NotOfMesh { .. } => CertificateError::UnknownIssuer,
@@ -62,11 +75,12 @@ fn refuse(error: TrustError, now: UnixTime) -> Error {
     })
 }
 
+/// Every configuration is for TLS 1.3, so rustls never asks.
 fn no_tls12() -> Error {
     Error::General("TLS 1.2 is never spoken".to_owned())
 }
 
-impl ServerCertVerifier for MemberVerifier {
+impl ServerCertVerifier for PeerVerifier {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
@@ -75,7 +89,7 @@ impl ServerCertVerifier for MemberVerifier {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        check(&self.0, leaf, rest, now).map_err(|error| refuse(error, now))?;
+        self.check(leaf, rest, now)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -102,7 +116,11 @@ impl ServerCertVerifier for MemberVerifier {
     }
 }
 
-impl ClientCertVerifier for MemberVerifier {
+impl ClientCertVerifier for PeerVerifier {
+    fn client_auth_mandatory(&self) -> bool {
+        !matches!(self, PeerVerifier::MembersAndStrangers(_))
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -113,50 +131,8 @@ impl ClientCertVerifier for MemberVerifier {
         rest: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        check(&self.0, leaf, rest, now).map_err(|error| refuse(error, now))?;
+        self.check(leaf, rest, now)?;
         Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(no_tls12())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, leaf, signature, &ALGORITHMS)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        ALGORITHMS.supported_schemes()
-    }
-}
-
-impl ServerCertVerifier for PinnedVerifier {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        rest: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let not_of_mesh = || TrustError::NotOfMesh { mesh: self.mesh.clone() };
-        rest.iter()
-            .find(|certificate| Fingerprint::of(certificate) == self.ca)
-            .ok_or_else(not_of_mesh)
-            .and_then(|ca| TrustBundle::new(self.mesh.clone(), vec![ca.clone().into_owned()]))
-            .and_then(|bundle| check(&bundle, leaf, rest, now))
-            .map_err(|error| refuse(error, now))?;
-        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
