@@ -101,6 +101,6 @@ pub trait Discovery: Send {
     fn lost(&mut self, address: SocketAddr);
 
     /// The next finding; `None` when there never will be one. Cancel-safe: nothing is lost when the future is dropped,
-    /// so an agent drops it to say something else and asks again.
+    /// so an agent drops it to say something else and asks again. An adapter stands still while nobody asks.
     fn next(&mut self) -> Next<'_>;
 }

@@ -1,8 +1,7 @@
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{SocketAddr, SocketAddrV6};
 
 use aire_types::{MeshName, NodeName};
 use mdns_sd::{DaemonEvent, Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent, ServiceInfo};
@@ -15,9 +14,6 @@ use crate::{Discovery, Finding, Found, Next, Own, Pace, Source, Trouble};
 pub const SERVICE_TYPE: &str = "_aire._udp.local.";
 /// UDP port of multicast DNS (RFC 6762).
 const MDNS_PORT: u16 = 5353;
-/// The groups of multicast DNS (RFC 6762).
-const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
-const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
 /// The most addresses that are taken from one announcement.
 const MAX_PER_SERVICE: usize = 16;
 
@@ -60,8 +56,8 @@ impl Mdns {
             trouble: None,
             reported: false,
         };
-        if let Err(error) = multicast_works() {
-            mdns.fail(&error.to_string());
+        if let Err(why) = multicast_works() {
+            mdns.fail(why);
         }
         match Daemon::start(port) {
             Ok(daemon) => mdns.daemon = Some(daemon),
@@ -245,18 +241,51 @@ fn dialable(ip: &ScopedIp, port: u16) -> Option<SocketAddr> {
     }
 }
 
-/// The daemon says nothing when no interface takes it, so ask the kernel: can a group be joined and routed to? Nothing is
-/// sent.
-fn multicast_works() -> io::Result<()> {
-    let v4 = || {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        socket.join_multicast_v4(&GROUP_V4, &Ipv4Addr::UNSPECIFIED)?;
-        socket.connect((GROUP_V4, MDNS_PORT))
-    };
-    let v6 = || {
-        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?;
-        socket.join_multicast_v6(&GROUP_V6, 0)?;
-        socket.connect((GROUP_V6, MDNS_PORT))
-    };
-    v4().or_else(|error: io::Error| v6().map_err(|_| error))
+/// The daemon says nothing when no interface takes it, so ask Linux which ones are up for multicast.
+fn multicast_works() -> Result<(), &'static str> {
+    let lists = ["/proc/net/igmp", "/proc/net/igmp6"];
+    let known: Vec<String> = lists.iter().filter_map(|list| std::fs::read_to_string(list).ok()).collect();
+    if known.is_empty() || known.iter().any(|list| names_more_than_loopback(list)) {
+        Ok(())
+    } else {
+        Err("no network interface but loopback is up for multicast")
+    }
+}
+
+/// Both lists begin a line per interface with its number and its name; other lines are indented or a heading.
+fn names_more_than_loopback(list: &str) -> bool {
+    list.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).any(|line| {
+        let name = line.split_whitespace().nth(1).unwrap_or_default();
+        name.trim_end_matches(':') != "lo"
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_for_multicast_are_told_from_loopback() {
+        let heading = "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n";
+        let lo = "1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n";
+        let eth0 = "4\teth0      :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n";
+        assert!(!names_more_than_loopback(&format!("{heading}{lo}")));
+        assert!(names_more_than_loopback(&format!("{heading}{lo}{eth0}")));
+        assert!(!names_more_than_loopback("1    lo   ff020000000000000000000000000001     1 0000000C 0\n"));
+        assert!(names_more_than_loopback("4    eth0   ff020000000000000000000000000001     1 0000000C 0\n"));
+    }
+
+    #[test]
+    fn the_longest_names_can_be_announced() {
+        let long = "n".repeat(63);
+        let mesh = MeshName::new(&long).unwrap();
+        let own = |end: &str| Own {
+            mesh: mesh.clone(),
+            node: NodeName::new(&format!("{}{end}", &long[..62])).unwrap(),
+            port: 7400,
+        };
+        let (a, b) = (describe(&own("a")).unwrap(), describe(&own("b")).unwrap());
+        assert_ne!(a.get_fullname(), b.get_fullname());
+        assert!(a.get_fullname().split('.').all(|label| label.len() <= 63));
+    }
 }
