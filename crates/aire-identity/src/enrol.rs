@@ -18,8 +18,6 @@ use crate::svid::Svid;
 use crate::token::Token;
 use crate::trust::{TrustBundle, TrustError};
 
-/// The ALPN protocol of connections that only enrol; the client shows no certificate.
-pub const ENROL_ALPN: &[u8] = b"aire-enrol/1";
 /// The longest request or response, bytes.
 pub const MAX_MESSAGE: usize = 16 * 1024;
 const VERSION: u32 = 1;

@@ -3,6 +3,7 @@ use std::time::Duration;
 use rustls::{AlertDescription, CertificateError, Error};
 
 use crate::leaf::spoken;
+use crate::trust::TrustError;
 
 /// What a failed handshake means for the operator, and who is to blame.
 pub fn explain_tls(error: &Error) -> String {
@@ -24,10 +25,7 @@ pub fn explain_tls(error: &Error) -> String {
             "the peer's certificate was revoked; an operator of the mesh took it back".to_owned()
         }
         Error::InvalidCertificate(CertificateError::Other(reason)) => reason.to_string(),
-        Error::NoCertificatesPresented => {
-            "the peer showed no certificate; it is a stranger, or wanted to enrol where members are expected"
-                .to_owned()
-        }
+        Error::NoCertificatesPresented => TrustError::NoCertificate.to_string(),
         Error::AlertReceived(alert) => explain_alert(*alert),
         other => other.to_string(),
     }

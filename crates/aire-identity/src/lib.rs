@@ -29,15 +29,12 @@ mod verifier;
 
 pub use authority::{Authority, CA_LIFETIME, CLOCK_SKEW, EnrolError, SVID_LIFETIME};
 pub use digest::Fingerprint;
-pub use enrol::{ENROL_ALPN, EnrolRequest, EnrolResponse, JoinError, MAX_MESSAGE, MessageError, Refusal};
+pub use enrol::{EnrolRequest, EnrolResponse, JoinError, MAX_MESSAGE, MessageError, Refusal};
 pub use explain::explain_tls;
 pub use key::{NodeKey, PublicKey, SignatureError};
 pub use rotation::Rotation;
 pub use state::StateError;
 pub use svid::Svid;
-pub use tls::{
-    Peer, SERVER_NAME, TlsError, authority_server_config, client_config, enrol_client_config,
-    enrol_server_config, placeholder_name, server_config,
-};
+pub use tls::{TlsError, client_config, enrol_client_config, enrol_server_config, server_config};
 pub use token::{Scope, Token, TokenError};
 pub use trust::{Revoked, TrustBundle, TrustError, Verified};

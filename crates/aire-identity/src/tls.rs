@@ -1,29 +1,19 @@
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::NoServerSessionStorage;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, Error, ServerConfig};
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::CertificateDer;
 
 use aire_types::MeshName;
 
 use crate::digest::Fingerprint;
-use crate::enrol::ENROL_ALPN;
 use crate::key::NodeKey;
 use crate::svid::Svid;
-use crate::trust::{TrustBundle, TrustError, Verified};
+use crate::trust::TrustBundle;
 use crate::verifier::{ALGORITHMS, PeerVerifier};
-
-/// The name that clients connect to. It is never sent nor checked: identities are SPIFFE ids.
-pub const SERVER_NAME: &str = "peer.aire.invalid";
-
-/// [`SERVER_NAME`] as rustls wants it.
-pub fn placeholder_name() -> ServerName<'static> {
-    ServerName::try_from(SERVER_NAME).expect("the constant is a DNS name")
-}
 
 /// Why no TLS configuration could be made.
 #[derive(Debug, thiserror::Error)]
@@ -63,13 +53,6 @@ fn chain_for_members(svid: &Svid, trust: &TrustBundle) -> Vec<CertificateDer<'st
     svid.chain().iter().filter(|certificate| !trust.certificates().contains(certificate)).cloned().collect()
 }
 
-/// Strangers know the authority's fingerprint only.
-fn chain_for_strangers(svid: &Svid, trust: &TrustBundle) -> Vec<CertificateDer<'static>> {
-    let mut chain = chain_for_members(svid, trust);
-    chain.extend_from_slice(trust.certificates());
-    chain
-}
-
 fn finish_client(mut config: ClientConfig, alpn: &[&[u8]]) -> ClientConfig {
     config.alpn_protocols = protocols(alpn);
     config.resumption = Resumption::disabled();
@@ -89,6 +72,7 @@ fn finish_server(mut config: ServerConfig, alpn: &[&[u8]]) -> ServerConfig {
 
 /// For connections to members: mutual TLS 1.3, without resumption and early data. Any member of the mesh is
 /// accepted; the caller passes the peer's certificates to [`TrustBundle::verify`] to learn which one it is.
+/// Within the handshake, the time is that of the configuration's `time_provider`: the system's clock.
 ///
 /// # Errors
 /// See [`TlsError`].
@@ -157,56 +141,12 @@ pub fn enrol_server_config(
     alpn: &[&[u8]],
 ) -> Result<ServerConfig, TlsError> {
     check_key(svid, key)?;
+    // Strangers know the fingerprint of the authority's certificate only.
+    let mut chain = chain_for_members(svid, trust);
+    chain.extend_from_slice(trust.certificates());
     let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_no_client_auth()
-        .with_single_cert(chain_for_strangers(svid, trust), key.private_key())?;
+        .with_single_cert(chain, key.private_key())?;
     Ok(finish_server(config, alpn))
-}
-
-/// For an authority that cannot tell members from joining nodes before the handshake, as on its QUIC port: asks for
-/// a client certificate, refuses a wrong one and lets clients without one through. After the handshake the
-/// caller *must* ask [`Peer::after_handshake`] which of the two it is.
-///
-/// # Errors
-/// See [`TlsError`].
-pub fn authority_server_config(
-    svid: &Svid,
-    key: &NodeKey,
-    trust: &TrustBundle,
-    alpn: &[&[u8]],
-) -> Result<ServerConfig, TlsError> {
-    check_key(svid, key)?;
-    let config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(Arc::new(PeerVerifier::MembersAndStrangers(trust.clone())))
-        .with_single_cert(chain_for_strangers(svid, trust), key.private_key())?;
-    Ok(finish_server(config, alpn))
-}
-
-/// Who came, by the protocol that was negotiated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// A member of the mesh.
-    Member(Verified),
-    /// Somebody who may send one [`EnrolRequest`](crate::EnrolRequest) and nothing else.
-    Joining,
-}
-
-impl Peer {
-    /// Decides from the negotiated ALPN protocol and the certificates that the peer showed.
-    ///
-    /// # Errors
-    /// For every protocol but [`ENROL_ALPN`], as [`TrustBundle::verify`]; no certificate is an error as well.
-    pub fn after_handshake(
-        alpn: Option<&[u8]>,
-        certificates: Option<&[CertificateDer<'_>]>,
-        trust: &TrustBundle,
-        now: SystemTime,
-    ) -> Result<Self, TrustError> {
-        if alpn == Some(ENROL_ALPN) {
-            return Ok(Peer::Joining);
-        }
-        trust.verify(certificates.unwrap_or_default(), now).map(Peer::Member)
-    }
 }

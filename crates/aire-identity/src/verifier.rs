@@ -27,8 +27,6 @@ pub(crate) static ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorit
 pub(crate) enum PeerVerifier {
     /// Every member of the mesh.
     Members(TrustBundle),
-    /// Every member of the mesh, and clients without a certificate.
-    MembersAndStrangers(TrustBundle),
     /// Members of the mesh whose authority has this fingerprint, if they show its certificate.
     Pinned { mesh: MeshName, ca: Fingerprint },
 }
@@ -43,9 +41,7 @@ impl PeerVerifier {
         let chain: Vec<CertificateDer<'_>> = std::iter::once(leaf).chain(rest).cloned().collect();
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
         let verified = match self {
-            PeerVerifier::Members(bundle) | PeerVerifier::MembersAndStrangers(bundle) => {
-                bundle.verify(&chain, at)
-            }
+            PeerVerifier::Members(bundle) => bundle.verify(&chain, at),
             PeerVerifier::Pinned { mesh, ca } => rest
                 .iter()
                 .find(|certificate| Fingerprint::of(certificate) == *ca)
@@ -117,10 +113,6 @@ impl ServerCertVerifier for PeerVerifier {
 }
 
 impl ClientCertVerifier for PeerVerifier {
-    fn client_auth_mandatory(&self) -> bool {
-        !matches!(self, PeerVerifier::MembersAndStrangers(_))
-    }
-
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -2,17 +2,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aire_identity::{
-    ENROL_ALPN, Fingerprint, NodeKey, Peer, Revoked, Scope, TlsError, TrustBundle, TrustError,
-    authority_server_config, client_config, enrol_client_config, enrol_server_config, explain_tls,
-    placeholder_name, server_config,
+    Fingerprint, NodeKey, Revoked, Scope, TlsError, TrustBundle, client_config, enrol_client_config,
+    enrol_server_config, explain_tls, server_config,
 };
 use rustls::time_provider::TimeProvider;
 use rustls::{CipherSuite, ClientConfig, ClientConnection, Error, ServerConfig, ServerConnection};
-use rustls_pki_types::UnixTime;
+use rustls_pki_types::{ServerName, UnixTime};
 
 use crate::mesh::{DAY, Member, Mesh, app, node, start};
 
 const ALPN: &[u8] = b"aire-test/1";
+const ENROL_ALPN: &[u8] = b"aire-enrol/1";
 
 #[derive(Debug)]
 struct Clock(SystemTime);
@@ -32,7 +32,8 @@ fn handshake(
 ) -> Result<(ClientConnection, ServerConnection), (Error, Option<Error>)> {
     client.time_provider = Arc::new(Clock(now));
     server.time_provider = Arc::new(Clock(now));
-    let mut client = ClientConnection::new(Arc::new(client), placeholder_name()).unwrap();
+    let mut client =
+        ClientConnection::new(Arc::new(client), ServerName::try_from("nobody.invalid").unwrap()).unwrap();
     let mut server = ServerConnection::new(Arc::new(server)).unwrap();
     while client.is_handshaking() || server.is_handshaking() || client.wants_write() || server.wants_write() {
         let mut bytes = Vec::new();
@@ -197,33 +198,4 @@ fn a_certificate_needs_its_own_key() {
     assert!(matches!(error, TlsError::KeyMismatch) && error.to_string().contains("svid.pem"), "{error}");
     assert!(server_config(&member.svid, &key, &member.bundle, &[ALPN]).is_err());
     assert!(enrol_server_config(&member.svid, &key, &member.bundle, &[ALPN]).is_err());
-}
-
-#[test]
-fn one_port_of_the_authority_takes_members_and_joining_nodes_apart() {
-    let mesh = Mesh::new("prod");
-    let (holder, one) = (mesh.member(Scope::Relay, "r1", start()), mesh.member(app("db"), "n1", start()));
-    let listen = || {
-        let alpn = [ALPN, ENROL_ALPN];
-        authority_server_config(&holder.svid, &holder.key, &holder.bundle, &alpn).unwrap()
-    };
-    let stranger =
-        |alpn| enrol_client_config(mesh.authority.mesh(), &mesh.authority.fingerprint(), &[alpn]).unwrap();
-    let who = |client| {
-        let (_, server) = handshake(client, listen(), start()).unwrap();
-        Peer::after_handshake(server.alpn_protocol(), server.peer_certificates(), &holder.bundle, start())
-    };
-    match who(client(&one)) {
-        Ok(Peer::Member(peer)) => assert_eq!(peer.identity(), one.svid.identity()),
-        other => panic!("{other:?}"),
-    }
-    assert_eq!(who(stranger(ENROL_ALPN)), Ok(Peer::Joining));
-    assert_eq!(who(stranger(ALPN)), Err(TrustError::NoCertificate));
-    let mut mute = stranger(ALPN);
-    mute.alpn_protocols.clear();
-    assert_eq!(who(mute), Err(TrustError::NoCertificate));
-    let twin = Mesh::new("prod").member(app("db"), "n1", start());
-    let impostor = Member { bundle: one.bundle.clone(), ..twin };
-    let (error, _) = handshake(client(&impostor), listen(), start()).unwrap_err();
-    assert!(explain_tls(&error).contains("not of this mesh"), "{error}");
 }
