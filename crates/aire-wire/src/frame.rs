@@ -184,13 +184,27 @@ impl Frame {
 
     /// Length on the wire, bytes.
     pub fn encoded_len(&self) -> usize {
-        if let Frame::Data { stream, offset, bytes } = self {
-            let length = bytes.len();
-            return 1 + varint_len(stream.0) + varint_len(*offset) + varint_len(length as u64) + length;
+        let varints = |numbers: &[u64]| numbers.iter().map(|number| varint_len(*number)).sum::<usize>();
+        1 + match self {
+            Frame::Join { .. } => 65,
+            Frame::Joined { .. } => 8,
+            Frame::Open { stream, app, .. } => 2 + varint_len(stream.0) + app.as_str().len(),
+            Frame::Opened { stream } => varint_len(stream.0),
+            Frame::Data { stream, offset, bytes } => {
+                varints(&[stream.0, *offset, bytes.len() as u64]) + bytes.len()
+            }
+            Frame::Fin { stream, offset } | Frame::Credit { stream, offset } => varints(&[stream.0, *offset]),
+            Frame::Reset { stream, .. } => varint_len(stream.0) + 1,
+            Frame::StreamAck { stream, offset, .. } => varints(&[stream.0, *offset]) + 1,
+            Frame::CarrierAck { bytes, delay_us } => varints(&[*bytes, *delay_us]),
+            Frame::Switch { epoch, stream } => varints(&[*epoch, stream.map_or(0, |stream| stream.0)]),
+            Frame::Ping => 0,
+            Frame::Close { .. } => {
+                let mut head = Vec::with_capacity(280);
+                self.encode_head(&mut head);
+                return head.len();
+            }
         }
-        let mut head = Vec::with_capacity(80);
-        self.encode_head(&mut head);
-        head.len()
     }
 
     /// Does it ask for a CARRIER_ACK?
