@@ -3,6 +3,7 @@
 //! Two networks that do not exist, described in the same words ([`LinkShape`]):
 //!
 //! * [`wan`]: network namespaces joined by a user-space switch that delays, drops and shapes IPv4 packets. Needs root.
+//!   [`scenario`] scripts it: hosts, agents, workloads, events and expectations in one TOML file.
 //! * [`emulate`]: a loopback address for every ordered pair of agents, behind which bytes and datagrams take their time.
 //!   Needs no privilege. [`world`] has places and the delays between them.
 //!
@@ -11,6 +12,7 @@
 pub mod emulate;
 mod pacer;
 mod random;
+pub mod scenario;
 mod shape;
 mod topology;
 pub mod wan;

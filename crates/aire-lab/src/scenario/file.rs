@@ -1,0 +1,296 @@
+//! What a scenario file may say.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::ScenarioError;
+use super::expect::Expect;
+use crate::{LinkShape, ShapeChange};
+
+/// A scenario as written.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scenario {
+    /// What it shows, for people.
+    pub about: String,
+    /// The hosts.
+    pub hosts: Vec<String>,
+    /// Seconds from time zero to the end; workloads that still run then are waited for.
+    pub seconds: f64,
+    /// Decides which packets are lost.
+    pub seed: u64,
+    /// Cedar text that every agent gets after the starter policy.
+    pub policy: String,
+    /// How ways behave where nothing else is said.
+    pub shape: LinkShape,
+    /// Ways that behave otherwise.
+    pub link: Vec<Link>,
+    /// The agents.
+    pub agent: Vec<Agent>,
+    /// What runs on the hosts.
+    pub workload: Vec<Workload>,
+    /// What must hold before time zero.
+    pub before: Vec<Expect>,
+    /// What happens.
+    pub event: Vec<Event>,
+    /// What must come of it.
+    pub expect: Vec<Expect>,
+}
+
+/// Ways that behave otherwise: both directions `between` two hosts, or one `from` a host `to` another.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Both directions.
+    pub between: Option<[String; 2]>,
+    /// One direction.
+    pub from: Option<String>,
+    /// One direction.
+    pub to: Option<String>,
+    /// What is other.
+    pub set: ShapeChange,
+}
+
+/// What an agent is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AgentRole {
+    /// Holds the authority. There is exactly one when there are agents.
+    Authority,
+    /// Relays.
+    Relay,
+    /// Serves an app.
+    App,
+}
+
+/// An agent; its node has the name of the host.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// On which host.
+    pub host: String,
+    /// What it is.
+    pub role: AgentRole,
+    /// `NAME=HOST:PORT` for the role `app`.
+    pub app: Option<String>,
+    /// More flags of `aire run`.
+    #[serde(default)]
+    pub flags: Vec<String>,
+    /// Cedar text in place of the scenario's (still after the starter policy).
+    pub policy: Option<String>,
+    /// Start it by an event, not before time zero.
+    #[serde(default)]
+    pub later: bool,
+}
+
+/// Which program of [`crate::workload`] or of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkloadKind {
+    /// Serves the others, `at` an address, from before the agents start.
+    Server,
+    /// Numbered messages.
+    Messages,
+    /// Many bytes.
+    Bulk,
+    /// 64-byte requests.
+    PingPong,
+    /// New connections.
+    ConnectRate,
+    /// Any program; its report has `exit`, `stdout` and `stderr`.
+    Command,
+}
+
+/// Something that runs on a host.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    /// Under which name its report is found.
+    pub name: String,
+    /// On which host.
+    pub host: String,
+    /// What it is.
+    pub kind: WorkloadKind,
+    /// Where a server listens.
+    pub at: Option<SocketAddr>,
+    /// Where a client connects.
+    pub to: Option<SocketAddr>,
+    /// When a client starts, seconds after time zero.
+    #[serde(default)]
+    pub start: f64,
+    /// How long a client goes on, seconds; the rest of the scenario where not given.
+    pub seconds: Option<f64>,
+    /// Between two messages, milliseconds.
+    pub interval_ms: Option<u64>,
+    /// How much `bulk` sends.
+    pub bytes: Option<u64>,
+    /// Connections at a time for `connect-rate`.
+    pub parallel: Option<usize>,
+    /// Program and arguments for `command`.
+    #[serde(default)]
+    pub command: Vec<String>,
+}
+
+/// Something that happens; exactly one of the actions.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Event {
+    /// When, seconds after time zero.
+    pub at: f64,
+    /// `A->B` or `A<->B`: a way that changes, by `set`.
+    pub link: Option<String>,
+    /// What changes.
+    pub set: Option<ShapeChange>,
+    /// Cut every way of a host; packets vanish, nobody is told.
+    pub isolate: Option<String>,
+    /// Mend every way of a host.
+    pub mend: Option<String>,
+    /// Kill the agent of a host (SIGKILL).
+    pub kill: Option<String>,
+    /// Ask the agent of a host to end (SIGTERM).
+    pub terminate: Option<String>,
+    /// Stop the agent of a host where it stands (SIGSTOP).
+    pub stop: Option<String>,
+    /// Let it go on (SIGCONT).
+    #[serde(rename = "continue")]
+    pub resume: Option<String>,
+    /// Start the agent of a host, again or for the first time.
+    pub start: Option<String>,
+}
+
+/// A question to an agent, asked as an operator asks it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// Whose agent.
+    pub host: String,
+    /// The words after `aire`, without `--json`: `routes`, `explain echo`.
+    pub command: String,
+}
+
+impl Scenario {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or says something that makes no sense; the message names the line or the entry.
+    pub fn load(path: &Path) -> Result<Self, ScenarioError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ScenarioError::Unreadable { path: path.to_owned(), source })?;
+        Scenario::parse(&text, path)
+    }
+
+    /// Reads and checks a text; `path` is only for messages.
+    ///
+    /// # Errors
+    /// As [`Scenario::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ScenarioError> {
+        let malformed = |message| ScenarioError::Malformed { path: path.to_owned(), message };
+        let scenario: Scenario =
+            toml::from_str(text).map_err(|error| malformed(error.to_string().trim_end().to_owned()))?;
+        scenario.check().map_err(malformed)?;
+        Ok(scenario)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.hosts.is_empty() {
+            return Err("'hosts' names no host".to_owned());
+        }
+        self.shape.check().map_err(|error| format!("[shape]: {error}"))?;
+        for link in &self.link {
+            let ways = link.ways();
+            if ways.is_empty() {
+                return Err("[[link]] needs either 'between' or 'from' and 'to'".to_owned());
+            }
+            ways.iter().try_for_each(|(from, to)| {
+                self.known(from).and(self.known(to)).map_err(|error| format!("[[link]]: {error}"))
+            })?;
+            let shape = link.set.apply(self.shape);
+            shape.check().map_err(|error| format!("[[link]] {} → {}: {error}", ways[0].0, ways[0].1))?;
+        }
+        self.check_workloads()?;
+        self.check_agents()?;
+        for event in &self.event {
+            super::actions::Action::of(event, self)
+                .map_err(|error| format!("[[event]] at {}: {error}", event.at))?;
+        }
+        for expect in self.before.iter().chain(&self.expect) {
+            expect.check(self).map_err(|error| format!("expectation '{}': {error}", expect.that))?;
+        }
+        for expect in &self.before {
+            if expect.workload.is_some() || expect.at.is_some() {
+                return Err(format!(
+                    "[[before]] '{}': only 'ask', without 'at', makes sense here",
+                    expect.that
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_workloads(&self) -> Result<(), String> {
+        let mut names = BTreeSet::new();
+        for workload in &self.workload {
+            workload.check().map_err(|error| format!("[[workload]] '{}': {error}", workload.name))?;
+            self.known(&workload.host)
+                .map_err(|error| format!("[[workload]] '{}': {error}", workload.name))?;
+            if !names.insert(workload.name.as_str()) {
+                return Err(format!("two workloads are named '{}'", workload.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_agents(&self) -> Result<(), String> {
+        for agent in &self.agent {
+            self.known(&agent.host).map_err(|error| format!("[[agent]]: {error}"))?;
+            if (agent.role == AgentRole::App) != agent.app.is_some() {
+                return Err(format!("[[agent]] on '{}': the role app, and only it, needs 'app'", agent.host));
+            }
+        }
+        let authorities = self.agent.iter().filter(|agent| agent.role == AgentRole::Authority).count();
+        if !self.agent.is_empty() && authorities != 1 {
+            return Err(format!("one agent must have the role authority, not {authorities}"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn known(&self, host: &str) -> Result<(), String> {
+        if self.hosts.iter().any(|known| known == host) {
+            return Ok(());
+        }
+        Err(format!("there is no host '{host}'; there are: {}", self.hosts.join(", ")))
+    }
+
+    pub(super) fn agent_of(&self, host: &str) -> Result<(), String> {
+        if self.agent.iter().any(|agent| agent.host == host) {
+            return Ok(());
+        }
+        Err(format!("the host '{host}' has no agent"))
+    }
+}
+
+impl Link {
+    /// The directions that it speaks of; empty when it names neither.
+    pub(super) fn ways(&self) -> Vec<(String, String)> {
+        match (&self.between, &self.from, &self.to) {
+            (Some([a, b]), None, None) => vec![(a.clone(), b.clone()), (b.clone(), a.clone())],
+            (None, Some(from), Some(to)) => vec![(from.clone(), to.clone())],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Workload {
+    fn check(&self) -> Result<(), String> {
+        let needs = |key: &str, given: bool| if given { Ok(()) } else { Err(format!("it needs '{key}'")) };
+        match self.kind {
+            WorkloadKind::Server => needs("at", self.at.is_some()),
+            WorkloadKind::Command => needs("command", !self.command.is_empty()),
+            WorkloadKind::Bulk => needs("to", self.to.is_some()).and(needs("bytes", self.bytes.is_some())),
+            _ => needs("to", self.to.is_some()),
+        }
+    }
+}

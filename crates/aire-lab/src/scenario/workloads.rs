@@ -1,0 +1,70 @@
+//! Workloads on hosts of a scenario.
+
+use std::process::Command;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::ScenarioError;
+use super::file::{Workload, WorkloadKind};
+use crate::wan::Host;
+use crate::workload::{Bulk, ConnectRate, Messages, PingPong, Server};
+
+/// A client that runs, or has run.
+pub(super) type Running = JoinHandle<std::io::Result<Value>>;
+
+/// Starts a server on its host.
+pub(super) fn serve(workload: &Workload, host: &Host) -> Result<Option<Server>, ScenarioError> {
+    let (WorkloadKind::Server, Some(at)) = (workload.kind, workload.at) else { return Ok(None) };
+    let what = || format!("starting the server '{}'", workload.name);
+    host.within(move || Server::start(at)).map(Some).map_err(|source| ScenarioError::io(what(), source))
+}
+
+/// Starts a client on its host; its report, or `{"error": …}`, is what the thread returns.
+pub(super) fn start(workload: &Workload, host: &Host, rest: f64) -> Result<Option<Running>, ScenarioError> {
+    if workload.kind == WorkloadKind::Server {
+        return Ok(None);
+    }
+    let (what, own) = (format!("starting '{}'", workload.name), workload.clone());
+    let job = move || client(&own, rest).unwrap_or_else(|error| json!({"error": error.to_string()}));
+    host.enter(job).map(Some).map_err(|source| ScenarioError::io(what, source))
+}
+
+fn client(workload: &Workload, rest: f64) -> std::io::Result<Value> {
+    let duration = Duration::try_from_secs_f64(workload.seconds.unwrap_or(rest)).unwrap_or_default();
+    let to = || workload.to.ok_or_else(|| std::io::Error::other("the workload has no 'to'"));
+    let report = match workload.kind {
+        WorkloadKind::Messages => {
+            let mut messages = Messages::new(to()?, duration);
+            if let Some(interval) = workload.interval_ms {
+                messages.interval = Duration::from_millis(interval.max(1));
+            }
+            serde_json::to_value(messages.run()?)
+        }
+        WorkloadKind::Bulk => serde_json::to_value(Bulk::new(to()?, workload.bytes.unwrap_or(0)).run()?),
+        WorkloadKind::PingPong => {
+            let pause = Duration::from_millis(workload.interval_ms.unwrap_or(0));
+            serde_json::to_value(PingPong { pause, ..PingPong::new(to()?, duration) }.run()?)
+        }
+        WorkloadKind::ConnectRate => {
+            let parallel = workload.parallel.unwrap_or(1);
+            serde_json::to_value(ConnectRate { to: to()?, duration, parallel }.run()?)
+        }
+        WorkloadKind::Command => return command(&workload.command),
+        WorkloadKind::Server => Ok(Value::Null),
+    };
+    report.map_err(std::io::Error::other)
+}
+
+/// Runs a program to its end. The thread is in the namespace, so the program is too.
+fn command(words: &[String]) -> std::io::Result<Value> {
+    let (program, arguments) =
+        words.split_first().ok_or_else(|| std::io::Error::other("the workload has no 'command'"))?;
+    let output = Command::new(program).args(arguments).output()?;
+    Ok(json!({
+        "exit": output.status.code(),
+        "stdout": String::from_utf8_lossy(&output.stdout),
+        "stderr": String::from_utf8_lossy(&output.stderr),
+    }))
+}
