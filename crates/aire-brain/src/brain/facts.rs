@@ -1,0 +1,193 @@
+//! Facts that come in.
+
+use std::time::Duration;
+
+use aire_types::{AppName, AppProfile, Class, Override, Path, RouteId, Source, Time};
+
+use super::{Brain, INTEREST};
+use crate::estimate::Sample;
+use crate::output::{Event, Output};
+use crate::topology::{InstanceInfo, Refusal, RelayInfo};
+
+/// What is no number is the worst there is.
+fn share(value: f64) -> f64 {
+    if value.is_finite() { value.clamp(0.0, 1.0) } else { 1.0 }
+}
+
+impl Brain {
+    /// All instances and all relays of the mesh as they are known now, each at most once. The node itself is left
+    /// out of the relays.
+    pub fn handle_topology(&mut self, now: Time, instances: Vec<InstanceInfo>, relays: Vec<RelayInfo>) {
+        let known = |mut info: InstanceInfo| {
+            info.load = share(info.load);
+            (info.instance.clone(), info)
+        };
+        self.instances = instances.into_iter().map(known).collect();
+        let own = &self.config.node;
+        let known = |mut relay: RelayInfo| {
+            relay.load = share(relay.load);
+            relay.risk = share(relay.risk);
+            (relay.node.clone(), relay)
+        };
+        self.relays = relays.into_iter().filter(|relay| relay.node != *own).map(known).collect();
+        let instances = &self.instances;
+        self.destinations.retain(|instance, _| instances.contains_key(instance));
+        self.follow_interest(now);
+        self.disturb_all(now);
+    }
+
+    /// The app is wanted until then ([`Time::NEVER`] for what the configuration names). Opening streams
+    /// ([`Brain::place`], [`Brain::steer`]) and payload renew interest by themselves.
+    pub fn handle_interest(&mut self, now: Time, app: &AppName, until: Time) {
+        let state = self.apps.entry(app.clone()).or_default();
+        let was = state.wanted_until > now;
+        state.wanted_until = state.wanted_until.max(until);
+        if !was && until > now {
+            self.follow_interest(now);
+        }
+    }
+
+    pub(super) fn renew_interest(&mut self, now: Time, app: &AppName) {
+        self.handle_interest(now, app, now + INTEREST);
+    }
+
+    /// The profile of the app that this agent serves: its security level and its usual destinations.
+    pub fn set_own_profile(&mut self, now: Time, profile: AppProfile) {
+        self.own = profile;
+        self.follow_interest(now);
+        self.disturb_all(now);
+    }
+
+    /// The profile of an app that is called: the stricter of both security levels counts.
+    pub fn set_profile(&mut self, now: Time, app: &AppName, profile: AppProfile) {
+        self.apps.entry(app.clone()).or_default().profile = Some(profile);
+        self.disturb_app(now, app);
+    }
+
+    /// What the user orders for an app.
+    pub fn set_override(&mut self, now: Time, app: &AppName, overrides: Override) {
+        self.apps.entry(app.clone()).or_default().overrides = overrides;
+        for (instance, destination) in &mut self.destinations {
+            if instance.app == *app {
+                destination.rotate_at = now;
+            }
+        }
+        self.disturb_app(now, app);
+    }
+
+    fn disturb_app(&mut self, now: Time, app: &AppName) {
+        let of_app: Vec<_> =
+            self.destinations.keys().filter(|instance| instance.app == *app).cloned().collect();
+        of_app.iter().for_each(|instance| self.disturb(now, instance));
+    }
+
+    /// A measurement of a route. Those of unknown destinations are dropped.
+    pub fn handle_sample(&mut self, now: Time, route: &RouteId, sample: Sample, source: Source) {
+        let Some(state) = self.route_mut(route) else { return };
+        let revived = state.add(now, sample, source);
+        let silent = matches!(sample, Sample::Lost) && state.falls_silent(now);
+        if let Some(destination) = self.destinations.get_mut(&route.instance) {
+            destination.dirty = true;
+        }
+        if source == Source::Payload {
+            self.renew_interest(now, &route.instance.app);
+        }
+        self.life_changed(now, route, revived, silent);
+    }
+
+    fn life_changed(&mut self, now: Time, route: &RouteId, revived: bool, silent: bool) {
+        if revived {
+            self.outputs.push_back(Output::Event(Event::Answering { route: route.clone() }));
+            self.prober.due_at = self.prober.due_at.min(now);
+        }
+        if silent {
+            self.outputs.push_back(Output::Event(Event::Silent { route: route.clone() }));
+        }
+        if revived || silent {
+            self.disturb(now, &route.instance);
+        }
+    }
+
+    /// The probe `id` has left only now, because a circuit had to be negotiated first.
+    pub fn handle_sent(&mut self, now: Time, id: u64) {
+        let Some(route) = self.prober.departs(now, id).cloned() else { return };
+        if let Some(state) = self.route_mut(&route)
+            && let Some(flight) = state.flights.iter_mut().find(|(flight, _)| *flight == id)
+        {
+            flight.1 = now;
+        }
+    }
+
+    /// The probe `id` was answered after `rtt`. A late answer to a probe that was given up is dropped.
+    pub fn handle_echo(&mut self, now: Time, id: u64, rtt: Duration) {
+        let Some(flight) = self.prober.land(id) else { return };
+        let Some(state) = self.route_mut(&flight.route) else { return };
+        state.flights.retain(|(other, _)| *other != id);
+        self.handle_sample(now, &flight.route, Sample::Rtt(rtt), Source::Probe);
+        self.prober.due_at = self.prober.due_at.min(now);
+    }
+
+    /// The probe `id` could not leave, for a reason that is no fault of the route.
+    pub fn handle_unsent(&mut self, now: Time, id: u64) {
+        let Some(flight) = self.prober.land(id) else { return };
+        self.prober.refund();
+        if let Some(state) = self.route_mut(&flight.route) {
+            state.flights.retain(|(other, _)| *other != id);
+            state.rest_until = state.rest_until.max(now + Duration::from_secs(1));
+        }
+    }
+
+    /// Probes that are not answered count as lost.
+    pub(super) fn give_up(&mut self, now: Time) {
+        for (id, route) in self.prober.given_up(now) {
+            if let Some(state) = self.route_mut(&route) {
+                state.flights.retain(|(other, _)| *other != id);
+            }
+            self.handle_sample(now, &route, Sample::Lost, Source::Probe);
+        }
+    }
+
+    /// A hop refused the circuit.
+    pub fn handle_refused(&mut self, now: Time, route: &RouteId, why: Refusal) {
+        let Some(state) = self.route_mut(route) else { return };
+        state.refuse(now, why);
+        let flights: Vec<u64> = state.flights.drain(..).map(|(id, _)| id).collect();
+        flights.into_iter().for_each(|id| drop(self.prober.land(id)));
+        self.disturb(now, &route.instance);
+    }
+
+    /// All hops granted a lease until then.
+    pub fn handle_leased(&mut self, now: Time, route: &RouteId, until: Time) {
+        let Some(state) = self.route_mut(route) else { return };
+        let news = state.mask(now, route.path.is_direct(), true).is_some();
+        state.lease(until);
+        if news {
+            self.disturb(now, &route.instance);
+        }
+    }
+
+    /// The leave loop found the route dead.
+    pub fn handle_dead(&mut self, now: Time, route: &RouteId) {
+        let Some(state) = self.route_mut(route) else { return };
+        let news = !state.silent;
+        state.die();
+        self.life_changed(now, route, false, news);
+    }
+
+    /// The leave loop left the route; it may come back after `dwell`.
+    pub fn handle_left(&mut self, now: Time, route: &RouteId, dwell: Duration) {
+        let Some(state) = self.route_mut(route) else { return };
+        state.leave(now, dwell);
+        self.disturb(now, &route.instance);
+    }
+
+    /// Streams of this class run over this path by somebody else's decision (the leave loop's).
+    pub fn handle_current(&mut self, now: Time, route: &RouteId, class: Class) {
+        let Some(destination) = self.destinations.get_mut(&route.instance) else { return };
+        let Some(choice) = destination.choices.get_mut(&class) else { return };
+        if choice.current.as_ref().is_none_or(|(path, _): &(Path, Time)| *path != route.path) {
+            choice.current = Some((route.path.clone(), now));
+            self.disturb(now, &route.instance);
+        }
+    }
+}

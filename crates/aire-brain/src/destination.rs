@@ -1,0 +1,224 @@
+//! State of one destination: its routes and, per class, the choice between them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aire_types::{Class, Decision, Ineligible, Path, Snapshot, Source, Time};
+
+use crate::estimate::{Evidence, Measured, Sample};
+use crate::topology::Refusal;
+
+/// A measurement older than this is no longer one, but for the path in use.
+const STALE: Duration = Duration::from_secs(300);
+/// So many misses in a row, and a path that has answered before is silent.
+const MISSES: u32 = 5;
+/// The same for a path that has never answered.
+const FIRST_MISSES: u32 = 3;
+/// Payload this young proves a path alive whatever probes say.
+const ALIVE: Duration = Duration::from_secs(2);
+/// What a route is to the last decisions; orders how often it is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// Costs clearly more than the best.
+    #[default]
+    Far,
+    /// Costs little more than the best.
+    Close,
+    /// Takes over when the best fails.
+    Standby,
+    /// Best.
+    Used,
+}
+
+/// One path to one destination.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) evidence: Evidence,
+    pub(crate) role: Role,
+    /// Masked by override, ceiling or topology: not worth a probe.
+    pub(crate) off: bool,
+    pub(crate) leased_until: Time,
+    /// Probes that are under way: name and departure.
+    pub(crate) flights: Vec<(u64, Time)>,
+    /// Probes sent since the route was new, left or silent.
+    pub(crate) probed: u32,
+    pub(crate) probed_at: Option<Time>,
+    /// No probe before.
+    pub(crate) rest_until: Time,
+    pub(crate) silent: bool,
+    refused: Option<(Refusal, Time)>,
+    refusals: u32,
+    left_until: Time,
+    /// It was left or silent before: its silence is no longer ignorance.
+    fell: bool,
+}
+
+impl Route {
+    pub(crate) fn new() -> Self {
+        Route {
+            evidence: Evidence::new(),
+            role: Role::Far,
+            off: false,
+            leased_until: Time::ZERO,
+            flights: Vec::new(),
+            probed: 0,
+            probed_at: None,
+            rest_until: Time::ZERO,
+            silent: false,
+            refused: None,
+            refusals: 0,
+            left_until: Time::ZERO,
+            fell: false,
+        }
+    }
+
+    /// Takes a measurement in. True when a silent route answered.
+    pub(crate) fn add(&mut self, now: Time, sample: Sample, source: Source) -> bool {
+        self.evidence.add(now, sample, source);
+        let answered = matches!(sample, Sample::Rtt(_)) && source != Source::Claimed;
+        let revived = answered && self.silent;
+        if revived {
+            self.silent = false;
+            self.probed = 0;
+        }
+        revived
+    }
+
+    /// Does the row of misses show that the route is silent? True once, when it becomes so.
+    pub(crate) fn falls_silent(&mut self, now: Time) -> bool {
+        let limit = if self.evidence.count() == 0 { FIRST_MISSES } else { MISSES };
+        let alive = self.evidence.payload_at().is_some_and(|at| now.since(at) <= ALIVE);
+        let fell = !self.silent && !alive && self.evidence.misses() >= limit;
+        if fell {
+            self.fall();
+            self.silent = true;
+        }
+        fell
+    }
+
+    fn fall(&mut self) {
+        self.evidence.doubt();
+        self.fell = true;
+    }
+
+    pub(crate) fn die(&mut self) {
+        self.fall();
+        self.silent = true;
+    }
+
+    /// The route was left: it may come back after `dwell`, with measurements made after the last second of it.
+    pub(crate) fn leave(&mut self, now: Time, dwell: Duration) {
+        self.fall();
+        self.left_until = self.left_until.max(now + dwell);
+        self.rest_until = self.rest_until.max(now + dwell.saturating_sub(Duration::from_secs(1)));
+        self.probed = 0;
+    }
+
+    /// Capacity returns soon, other reasons hold longer every time.
+    pub(crate) fn refuse(&mut self, now: Time, why: Refusal) {
+        let wait = match why {
+            Refusal::Capacity => Duration::from_secs(10),
+            Refusal::Other(_) => Duration::from_secs(30 << self.refusals.min(4)),
+        };
+        self.refusals = self.refusals.saturating_add(1);
+        self.refused = Some((why, now + wait));
+        self.rest_until = self.rest_until.max(now + wait);
+        self.leased_until = Time::ZERO;
+        self.probed = 0;
+    }
+
+    pub(crate) fn lease(&mut self, until: Time) {
+        self.refused = None;
+        self.refusals = 0;
+        self.rest_until = self.left_until;
+        self.leased_until = until;
+    }
+
+    /// Why it cannot be used, as far as the route itself knows.
+    pub(crate) fn mask(&self, now: Time, direct: bool, in_use: bool) -> Option<Ineligible> {
+        if let Some((why, until)) = &self.refused
+            && *until > now
+        {
+            return Some(match why {
+                Refusal::Capacity => Ineligible::Full,
+                Refusal::Other(reason) => Ineligible::Refused(reason.clone()),
+            });
+        }
+        if self.silent {
+            return Some(Ineligible::Dead);
+        }
+        if self.left_until > now {
+            return Some(Ineligible::Dwelling);
+        }
+        let ignorant = self.evidence.count() == 0 && (!direct || self.fell);
+        let stale = self.evidence.count() > 0 && !in_use && now.since(self.evidence.at()) > STALE;
+        (ignorant || stale).then_some(Ineligible::Unmeasured)
+    }
+
+    /// Has it been looked at without any answer, or can it not be used?
+    pub(crate) fn is_hopeless(&self, now: Time, direct: bool) -> bool {
+        match self.mask(now, direct, false) {
+            Some(Ineligible::Unmeasured) => self.off || self.evidence.misses() >= FIRST_MISSES,
+            Some(_) => true,
+            None => self.off || (self.evidence.count() == 0 && self.evidence.misses() >= FIRST_MISSES),
+        }
+    }
+
+    pub(crate) fn measured(&self, now: Time) -> Measured {
+        let patience = self.evidence.patience(now);
+        let ages = self.flights.iter().map(|(_, at)| now.since(*at));
+        let overdue = ages.clone().filter(|age| *age > patience);
+        let count = overdue.clone().count() as u32;
+        let mut measured = self.evidence.measured(now, count, overdue.max());
+        if measured.rtt.count == 0 {
+            let waited = ages.max().map_or(0.0, |age| age.as_secs_f64() * 1000.0);
+            measured.rtt.value = waited;
+            measured.rtt.censored = true;
+            measured.tail_ms = waited;
+        }
+        measured
+    }
+}
+
+/// What was decided for one class, and what is in use.
+#[derive(Clone, Debug)]
+pub(crate) struct Choice {
+    pub(crate) current: Option<(Path, Time)>,
+    pub(crate) hold_until: Time,
+    pub(crate) standby: Option<Path>,
+    pub(crate) decision: Arc<Decision>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Something happened that the decision does not know.
+    pub(crate) stale: bool,
+}
+
+/// One instance that somebody here wants to reach.
+#[derive(Clone, Debug)]
+pub(crate) struct Destination {
+    pub(crate) routes: BTreeMap<Path, Route>,
+    pub(crate) choices: BTreeMap<Class, Choice>,
+    pub(crate) since: Time,
+    pub(crate) rotate_at: Time,
+    /// There are measurements that no decision has seen.
+    pub(crate) dirty: bool,
+}
+
+impl Destination {
+    pub(crate) fn new(now: Time) -> Self {
+        let routes = BTreeMap::from([(Path::DIRECT, Route::new())]);
+        Destination { routes, choices: BTreeMap::new(), since: now, rotate_at: now, dirty: true }
+    }
+
+    pub(crate) fn disturb(&mut self) {
+        self.dirty = true;
+        self.choices.values_mut().for_each(|choice| choice.stale = true);
+    }
+
+    pub(crate) fn is_in_use(&self, path: &Path) -> bool {
+        self.choices.values().any(|choice| {
+            choice.standby.as_ref() == Some(path)
+                || choice.current.as_ref().is_some_and(|(used, _)| used == path)
+        })
+    }
+}
