@@ -52,13 +52,18 @@ impl WanError {
     }
 }
 
+/// Whether this process runs as root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// Whether hosts can be made here.
 ///
 /// # Errors
 /// What is missing, and what to do about it.
 pub fn available() -> Result<(), WanError> {
     let missing = |text: &str| Err(WanError::Unavailable(text.to_owned()));
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return missing("network namespaces need root; run it as root");
     }
     if !std::path::Path::new("/dev/net/tun").exists() {
