@@ -1,0 +1,151 @@
+use std::time::Duration;
+
+use aire_brain::{Event, InstanceInfo, Output, RelayInfo, Sample};
+use aire_types::{AppName, AppProfile, Class, Instance, Override, RouteId, Source, Time};
+
+use super::{Control, Effect};
+use crate::happening::{Happening, Kind};
+
+/// A probe that was not answered for so long counts as lost.
+pub(super) const PROBE_PATIENCE: Duration = Duration::from_secs(3);
+
+impl Control {
+    /// An app is wanted at all times, because the configuration names it.
+    pub(crate) fn want_app(&mut self, now: Time, app: &AppName, class: Option<Class>) {
+        if let Some(class) = class {
+            self.interests.insert(app.clone(), class);
+        }
+        self.brain.handle_interest(now, app, Time::NEVER);
+        self.pump(now);
+    }
+
+    /// Our own app's needs.
+    pub(crate) fn set_own_profile(&mut self, now: Time, profile: AppProfile) {
+        self.brain.set_own_profile(now, profile);
+        self.pump(now);
+    }
+
+    /// What the user orders for an app.
+    pub(crate) fn set_override(&mut self, now: Time, app: &AppName, order: Override) {
+        self.brain.set_override(now, app, order);
+        self.pump(now);
+    }
+
+    /// The class of streams to `app` where the application does not say.
+    pub(crate) fn class_of(&self, app: &AppName) -> Class {
+        let profile = self.registry.instances(app).find_map(|member| member.body.app.as_ref());
+        self.interests.get(app).copied().or(profile.map(|profile| profile.class)).unwrap_or_default()
+    }
+
+    /// The best instance and path for a new stream; `None` where nothing is known of the app.
+    pub(crate) fn place(&mut self, now: Time, app: &AppName, class: Class) -> Option<RouteId> {
+        let choice = self.brain.place(now, app, class).choice().cloned();
+        self.pump(now);
+        choice
+    }
+
+    /// Something was measured on application bytes.
+    pub(crate) fn handle_sample(&mut self, now: Time, route: &RouteId, sample: Sample) {
+        self.keep_route(now, route);
+        self.brain.handle_sample(now, route, sample, Source::Payload);
+        self.pump(now);
+    }
+
+    /// The leave loop found a route dead, or left it.
+    pub(crate) fn handle_left(&mut self, now: Time, route: &RouteId, dead: bool, dwell: Duration) {
+        if dead {
+            self.brain.handle_dead(now, route);
+        }
+        self.brain.handle_left(now, route, dwell);
+        self.pump(now);
+    }
+
+    /// Streams run over this route by decision of the leave loop.
+    pub(crate) fn handle_current(&mut self, now: Time, route: &RouteId, class: Class) {
+        self.brain.handle_current(now, route, class);
+        self.pump(now);
+    }
+
+    /// Asks for the order of the paths to an instance.
+    pub(crate) fn rank(&mut self, now: Time, instance: &Instance, class: Class) {
+        let paths = self.brain.rank_paths(now, instance, class);
+        self.effects.push(Effect::Ranking { instance: instance.clone(), class, paths });
+        self.pump(now);
+    }
+
+    pub(super) fn pump_brain(&mut self, now: Time) -> bool {
+        let mut quiet = true;
+        while let Some(output) = self.brain.poll_output() {
+            quiet = false;
+            match output {
+                Output::Probe { id, route } => self.probe(now, id, &route),
+                Output::Rerank { instance, class } => {
+                    let paths = self.brain.rank_paths(now, &instance, class);
+                    self.effects.push(Effect::Ranking { instance, class, paths });
+                }
+                Output::Event(event) => self.tell_of(event),
+            }
+        }
+        quiet
+    }
+
+    fn tell_of(&mut self, event: Event) {
+        let happening = match event {
+            Event::Preferred { class, from, to, reason } => {
+                let from = from.map_or_else(String::new, |from| format!(" instead of {}", from.path));
+                let text = format!("{class} streams to {} prefer {}{from}: {reason}", to.instance, to.path);
+                Happening::new(Kind::PathPreferred, text).app(&to.instance.app).peer(&to.instance.node)
+            }
+            Event::Silent { route } => {
+                Happening::new(Kind::PathSilent, format!("{route} does not answer probes"))
+                    .app(&route.instance.app)
+                    .peer(&route.instance.node)
+            }
+            Event::Answering { route } => {
+                Happening::new(Kind::PathAnswering, format!("{route} answers again"))
+                    .app(&route.instance.app)
+                    .peer(&route.instance.node)
+            }
+            Event::PinUnusable { instance, reason } => {
+                let text = format!("the path pinned for {instance} cannot be used: {reason}");
+                Happening::new(Kind::PinUnusable, text).app(&instance.app).peer(&instance.node)
+            }
+        };
+        self.tell(happening);
+    }
+
+    pub(super) fn tell_topology(&mut self, now: Time) {
+        let instances = self
+            .registry
+            .members()
+            .filter_map(|member| {
+                let instance = Instance { app: member.app()?.clone(), node: member.node().clone() };
+                Some(InstanceInfo {
+                    instance,
+                    zone: member.body.node.zone.clone(),
+                    load: member.body.node.cpu_load,
+                    draining: member.body.draining,
+                })
+            })
+            .collect();
+        let relays = self
+            .registry
+            .relays()
+            .map(|member| {
+                let link = self.links.get(member.node());
+                let mut relay = RelayInfo::new(member.node().clone());
+                relay.zone.clone_from(&member.body.node.zone);
+                relay.load = member.body.node.cpu_load;
+                relay.rtt_ms = link.map(|link| link.stats().rtt.as_secs_f64() * 1000.0);
+                relay
+            })
+            .collect();
+        self.brain.handle_topology(now, instances, relays);
+    }
+
+    /// The links' round trips are read again from time to time.
+    pub(crate) fn refresh_topology(&mut self, now: Time) {
+        self.topology_is_old = true;
+        self.pump(now);
+    }
+}

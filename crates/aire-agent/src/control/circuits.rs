@@ -1,0 +1,260 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use aire_circuit::{Accepted, Output, PreambleError, Want};
+use aire_types::{Class, Incarnation, NodeName, RouteId, Time};
+use aire_wire::{CircuitClose, CircuitId, Message, Preamble, RefusalCode};
+
+use super::hop_gate::HopGate;
+use super::{Control, Effect};
+use crate::happening::{Happening, Kind};
+
+/// A circuit that nobody used for so long is closed.
+const IDLE: Duration = Duration::from_secs(300);
+/// How often idle circuits are looked for.
+const SWEEP: Duration = Duration::from_secs(30);
+/// A refused route is not asked for again before.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+
+/// A circuit that stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Granted {
+    /// The circuit.
+    pub(crate) circuit: CircuitId,
+    /// Which run of the destination granted it.
+    pub(crate) incarnation: Incarnation,
+}
+
+#[derive(Debug)]
+enum State {
+    Asking,
+    Granted(Granted),
+}
+
+#[derive(Debug)]
+struct RouteCircuit {
+    circuit: CircuitId,
+    state: State,
+    used: Time,
+    /// The brain's probes that wait for the grant or for their echo, oldest first.
+    probes: VecDeque<u64>,
+}
+
+/// Our own circuits, one for each route.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    by_route: BTreeMap<RouteId, RouteCircuit>,
+    by_circuit: BTreeMap<CircuitId, RouteId>,
+    refused: BTreeMap<RouteId, (Time, String)>,
+    swept: Time,
+}
+
+impl Routes {
+    pub(super) fn poll_timeout(&self) -> Option<Time> {
+        (!self.by_route.is_empty()).then(|| self.swept + SWEEP)
+    }
+
+    fn forget(&mut self, circuit: CircuitId) -> Option<(RouteId, VecDeque<u64>)> {
+        let route = self.by_circuit.remove(&circuit)?;
+        let probes = self.by_route.remove(&route).map(|entry| entry.probes).unwrap_or_default();
+        Some((route, probes))
+    }
+}
+
+impl Control {
+    /// Wants a circuit along `route`. [`Effect::Granted`] or [`Effect::Refused`] follows.
+    pub(crate) fn need(&mut self, now: Time, route: &RouteId) {
+        if let Some(entry) = self.routes.by_route.get_mut(route) {
+            entry.used = now;
+            if let State::Granted(granted) = entry.state {
+                self.effects.push(Effect::Granted { route: route.clone(), granted });
+            }
+            return;
+        }
+        if let Err(reason) = self.ask(now, route) {
+            self.effects.push(Effect::Refused { route: route.clone(), reason });
+        }
+        self.pump(now);
+    }
+
+    fn ask(&mut self, now: Time, route: &RouteId) -> Result<(), String> {
+        if let Some((until, reason)) = self.routes.refused.get(route) {
+            if *until > now {
+                return Err(reason.clone());
+            }
+            self.routes.refused.remove(route);
+        }
+        let want = Want {
+            app: route.instance.app.clone(),
+            class: self.interests.get(&route.instance.app).copied().unwrap_or(Class::Interactive),
+            path: route.path.clone(),
+            destination: route.instance.node.clone(),
+        };
+        let circuit = self
+            .circuits
+            .request(now, crate::clock::unix_seconds(), want, None)
+            .map_err(|error| error.to_string())?;
+        let entry = RouteCircuit { circuit, state: State::Asking, used: now, probes: VecDeque::new() };
+        self.routes.by_route.insert(route.clone(), entry);
+        self.routes.by_circuit.insert(circuit, route.clone());
+        Ok(())
+    }
+
+    /// Sends one probe of the brain along `route`, after negotiating a circuit where there is none.
+    pub(super) fn probe(&mut self, now: Time, id: u64, route: &RouteId) {
+        if !self.routes.by_route.contains_key(route) && self.ask(now, route).is_err() {
+            return self.brain.handle_unsent(now, id);
+        }
+        let Some(entry) = self.routes.by_route.get_mut(route) else { return };
+        entry.used = now;
+        entry.probes.push_back(id);
+        if let State::Granted(granted) = entry.state {
+            self.send_probe(now, granted.circuit);
+        }
+    }
+
+    fn send_probe(&mut self, now: Time, circuit: CircuitId) {
+        if !self.circuits.probe(now, circuit, super::brain::PROBE_PATIENCE) {
+            let route = self.routes.by_circuit.get(&circuit);
+            let id = route.and_then(|route| self.routes.by_route.get_mut(route)?.probes.pop_back());
+            if let Some(id) = id {
+                self.brain.handle_unsent(now, id);
+            }
+        }
+    }
+
+    pub(super) fn handle_circuit_message(&mut self, now: Time, from: &NodeName, message: Message) {
+        let mut gate = HopGate { gate: &self.gate, links: &self.links, limits: &self.terms };
+        let unix = crate::clock::unix_seconds();
+        self.circuits.handle_message(now, unix, from, message, &mut gate);
+    }
+
+    /// A carrier came in with this preamble: what becomes of it?
+    pub(crate) fn check_preamble(&mut self, now: Time, preamble: &Preamble) -> Result<Accepted, PreambleError> {
+        self.circuits.check_preamble(now, preamble)
+    }
+
+    /// The policy changed: circuits that it no longer allows are closed.
+    pub(crate) fn reauthorize(&mut self, now: Time) {
+        let gate = &self.gate;
+        self.circuits.reauthorize(|asked, role| {
+            let verdict = match role {
+                aire_circuit::Role::Relay => gate.relay(&asked.source, &asked.app, asked.class),
+                _ => gate.connect(&asked.source, &asked.app, asked.class),
+            };
+            if verdict.allowed { Ok(()) } else { Err(verdict.reason.clone()) }
+        });
+        self.routes.refused.clear();
+        self.pump(now);
+    }
+
+    /// Closes circuits that nobody used for a while.
+    pub(super) fn close_idle_routes(&mut self, now: Time) {
+        if now < self.routes.swept + SWEEP {
+            return;
+        }
+        self.routes.swept = now;
+        self.routes.refused.retain(|_, (until, _)| *until > now);
+        let idle: Vec<CircuitId> = self
+            .routes
+            .by_route
+            .values()
+            .filter(|entry| now.since(entry.used) > IDLE)
+            .map(|entry| entry.circuit)
+            .collect();
+        for circuit in idle {
+            self.circuits.close(circuit, CircuitClose::Unwanted, "not used for a while");
+        }
+    }
+
+    /// A circuit along `route` carries something.
+    pub(crate) fn keep_route(&mut self, now: Time, route: &RouteId) {
+        if let Some(entry) = self.routes.by_route.get_mut(route) {
+            entry.used = now;
+        }
+    }
+
+    pub(super) fn pump_circuits(&mut self, now: Time) -> bool {
+        let mut quiet = true;
+        while let Some(output) = self.circuits.poll_output() {
+            quiet = false;
+            self.handle_circuit_output(now, output);
+        }
+        quiet
+    }
+
+    fn handle_circuit_output(&mut self, now: Time, output: Output) {
+        match output {
+            Output::Send { to, message } => {
+                if !self.send(&to, &message) {
+                    self.circuits.handle_unreachable(&to);
+                }
+            }
+            Output::SendProbe { to, datagram } => self.send_datagram(&to, &datagram),
+            Output::Granted { circuit, incarnation, .. } => self.granted(now, Granted { circuit, incarnation }),
+            Output::Refused { circuit, by, code, reason, .. } => self.refused(now, circuit, &by, code, &reason),
+            Output::Lapsed { circuit } => {
+                self.circuits.close(circuit, CircuitClose::Unwanted, "its lease was not renewed");
+            }
+            Output::Held { .. } => {}
+            Output::Closed { circuit, role, by, code, reason, grace } => {
+                let forgotten = self.routes.forget(circuit);
+                let route = forgotten.map(|(route, probes)| {
+                    probes.into_iter().for_each(|id| self.brain.handle_unsent(now, id));
+                    route
+                });
+                if code != CircuitClose::Unwanted {
+                    let text = format!("circuit {circuit} closed by {by}: {code} ({reason})");
+                    self.tell(Happening::new(Kind::CircuitClosed, text).peer(&by));
+                }
+                self.effects.push(Effect::Closed { circuit, role, route, code, reason, grace });
+            }
+            Output::Rejected { from, reason, .. } => {
+                let text = format!("a message about a circuit was rejected: {reason}");
+                self.tell(Happening::new(Kind::MessageRejected, text).peer(&from));
+            }
+            Output::Probed { circuit, rtt } => self.probed(now, circuit, rtt),
+        }
+    }
+
+    fn granted(&mut self, now: Time, granted: Granted) {
+        let Some(route) = self.routes.by_circuit.get(&granted.circuit).cloned() else { return };
+        let Some(entry) = self.routes.by_route.get_mut(&route) else { return };
+        let first = matches!(entry.state, State::Asking);
+        entry.state = State::Granted(granted);
+        let waiting = if first { entry.probes.len() } else { 0 };
+        self.brain.handle_leased(now, &route);
+        for _ in 0..waiting {
+            self.send_probe(now, granted.circuit);
+        }
+        if first {
+            self.effects.push(Effect::Granted { route, granted });
+        }
+    }
+
+    fn refused(&mut self, now: Time, circuit: CircuitId, by: &NodeName, code: RefusalCode, reason: &str) {
+        let Some((route, probes)) = self.routes.forget(circuit) else { return };
+        let text = format!("{by}: {code} ({reason})");
+        let refusal = match code {
+            RefusalCode::Capacity => aire_brain::Refusal::Capacity,
+            _ => aire_brain::Refusal::Other(text.clone()),
+        };
+        self.brain.handle_refused(now, &route, refusal);
+        probes.into_iter().for_each(|id| self.brain.handle_unsent(now, id));
+        if matches!(code, RefusalCode::Policy | RefusalCode::NoSuchApp) {
+            let happening = Happening::new(Kind::CircuitRefused, format!("circuit to {route} refused by {text}"));
+            self.tell(happening.peer(by).app(&route.instance.app));
+        }
+        self.routes.refused.insert(route.clone(), (now + REFUSED_FOR, text.clone()));
+        self.effects.push(Effect::Refused { route, reason: text });
+    }
+
+    fn probed(&mut self, now: Time, circuit: CircuitId, rtt: Option<Duration>) {
+        let Some(route) = self.routes.by_circuit.get(&circuit).cloned() else { return };
+        let Some(entry) = self.routes.by_route.get_mut(&route) else { return };
+        if let Some(id) = entry.probes.pop_front() {
+            self.brain.handle_echo(now, id, rtt);
+        }
+        self.effects.push(Effect::Probed { route, rtt });
+    }
+}

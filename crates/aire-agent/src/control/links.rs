@@ -1,0 +1,221 @@
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use aire_net::Link;
+use aire_types::{NodeName, Time};
+use aire_wire::Message;
+use bytes::Bytes;
+
+use super::{Control, Effect};
+use crate::happening::{Happening, Kind};
+
+/// Highest version of the wire format that this agent speaks.
+const VERSION: u64 = 1;
+
+/// The open links, one for each peer.
+#[derive(Default)]
+pub(crate) struct Links {
+    open: BTreeMap<NodeName, Entry>,
+    /// How others see us.
+    observed: BTreeMap<NodeName, SocketAddr>,
+    serial: u64,
+}
+
+struct Entry {
+    link: Link,
+    serial: u64,
+    /// Where the peer can be dialled: its address as we see it with the port that it listens on.
+    dial: SocketAddr,
+    /// We dialled it.
+    ours: bool,
+    since: Time,
+}
+
+/// Names one link for its whole life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LinkSerial(u64);
+
+impl Links {
+    /// Is there a link to `node`?
+    pub(crate) fn has(&self, node: &NodeName) -> bool {
+        self.open.contains_key(node)
+    }
+
+    /// The link to `node`.
+    pub(crate) fn get(&self, node: &NodeName) -> Option<&Link> {
+        self.open.get(node).map(|entry| &entry.link)
+    }
+
+    /// All links by the peer's name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&NodeName, &Link)> {
+        self.open.iter().map(|(node, entry)| (node, &entry.link))
+    }
+
+    /// Where to dial carriers towards `node`.
+    pub(crate) fn dial_address(&self, node: &NodeName) -> Option<SocketAddr> {
+        self.open.get(node).map(|entry| entry.dial)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Our own addresses as peers see them, each once.
+    pub(crate) fn observed(&self) -> Vec<SocketAddr> {
+        let mut addresses: Vec<SocketAddr> = self.observed.values().copied().collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+}
+
+impl Control {
+    /// A link is open. Of two links to one peer the one dialled by the smaller name stays; both ends decide alike.
+    pub(crate) fn handle_link(
+        &mut self,
+        now: Time,
+        link: Link,
+        dialled: Option<SocketAddr>,
+    ) -> Option<LinkSerial> {
+        let node = link.peer().identity.node.clone();
+        if node == self.node {
+            if let Some(address) = dialled {
+                // One of our own addresses: never dial it again.
+                self.dialler.succeeded(now, address, &node);
+            }
+            link.close(0, "this is the same node");
+            return None;
+        }
+        if let Some(address) = dialled {
+            self.dialler.succeeded(now, address, &node);
+        }
+        let ours_stays = self.node < node;
+        if let Some(old) = self.links.open.get(&node) {
+            let fresh = now.since(old.since).as_secs() < 2;
+            if fresh && old.ours == ours_stays && dialled.is_some() != ours_stays {
+                link.close(0, "another link to this node is open");
+                return None;
+            }
+            old.link.close(0, "replaced by another link");
+        }
+        self.links.serial += 1;
+        let serial = self.links.serial;
+        let remote = link.remote();
+        let hello = Message::Hello {
+            version: VERSION,
+            incarnation: self.incarnation,
+            port: self.terms.port,
+            observed: remote.to_string(),
+        };
+        let _ = link.send(hello.encode());
+        let dial = dialled.unwrap_or(remote);
+        let is_new =
+            self.links.open.insert(node.clone(), Entry { link, serial, dial, ours: dialled.is_some(), since: now });
+        if is_new.is_none() {
+            self.tell(Happening::new(Kind::LinkUp, format!("link to {node} at {remote}")).peer(&node));
+        }
+        self.registry.handle_link_up(now, node);
+        self.topology_is_old = true;
+        self.pump(now);
+        Some(LinkSerial(serial))
+    }
+
+    /// A link has ended; `why` is for people.
+    pub(crate) fn handle_link_closed(&mut self, now: Time, node: &NodeName, serial: LinkSerial, why: &str) {
+        if self.links.open.get(node).is_none_or(|entry| entry.serial != serial.0) {
+            return;
+        }
+        self.links.open.remove(node);
+        self.links.observed.remove(node);
+        self.tell(Happening::new(Kind::LinkDown, format!("link to {node} closed: {why}")).peer(node));
+        self.registry.handle_link_down(now, node);
+        self.circuits.handle_unreachable(node);
+        self.dialler.lost(now, node);
+        self.topology_is_old = true;
+        self.pump(now);
+    }
+
+    /// Nobody of the mesh answered at `address`.
+    pub(crate) fn handle_dial_failed(&mut self, now: Time, address: SocketAddr) {
+        self.dialler.failed(now, address);
+    }
+
+    /// Somebody may be at `address`.
+    pub(crate) fn offer_address(
+        &mut self,
+        now: Time,
+        address: SocketAddr,
+        node: Option<&NodeName>,
+        seed: bool,
+    ) {
+        if node != Some(&self.node) {
+            self.dialler.offer(now, address, node, seed);
+            self.pump(now);
+        }
+    }
+
+    /// A datagram arrived.
+    pub(crate) fn handle_datagram(&mut self, now: Time, from: &NodeName, datagram: &[u8]) {
+        self.circuits.handle_datagram(now, from, datagram);
+        self.pump(now);
+    }
+
+    /// A message arrived; gossip comes by [`Control::handle_records`] instead.
+    pub(crate) fn handle_message(&mut self, now: Time, from: &NodeName, message: Message) {
+        match message {
+            Message::Hello { port, observed, .. } => self.handle_hello(now, from, port, &observed),
+            Message::Renewal(request) => self.effects.push(Effect::Renewal { from: from.clone(), request }),
+            Message::Renewed(answer) => self.effects.push(Effect::Renewed(answer)),
+            Message::CircuitRequest { .. }
+            | Message::CircuitGrant { .. }
+            | Message::CircuitRefusal { .. }
+            | Message::CircuitClose { .. } => self.handle_circuit_message(now, from, message),
+            gossip => self.registry.handle_gossip(now, from, gossip),
+        }
+        self.pump(now);
+    }
+
+    fn handle_hello(&mut self, now: Time, from: &NodeName, port: u16, observed: &str) {
+        let Some(entry) = self.links.open.get_mut(from) else { return };
+        if !entry.ours {
+            entry.dial.set_port(port);
+        }
+        if let Ok(mut address) = observed.parse::<SocketAddr>() {
+            address.set_port(self.terms.port);
+            let known = self.links.observed.insert(from.clone(), address);
+            if known != Some(address) {
+                self.publish_with(now, |_| {});
+            }
+        }
+    }
+
+    /// Sends a message to a linked node; false where there is no link or it is full.
+    pub(super) fn send(&self, to: &NodeName, message: &Message) -> bool {
+        self.links.get(to).is_some_and(|link| link.send(message.encode()).is_ok())
+    }
+
+    pub(super) fn send_datagram(&self, to: &NodeName, datagram: &[u8]) {
+        if let Some(link) = self.links.get(to) {
+            let _ = link.datagram(Bytes::copy_from_slice(datagram));
+        }
+    }
+
+    /// Sends the authority's answer to a renewal.
+    pub(crate) fn answer_renewal(&self, to: &NodeName, answer: Vec<u8>) {
+        self.send(to, &Message::Renewed(answer));
+    }
+
+    /// Asks an authority that we have a link to for a new certificate; false where there is none.
+    pub(crate) fn ask_renewal(&self, request: Vec<u8>) -> bool {
+        let authority = self.registry.members().find(|m| m.body.authority && self.links.has(m.node()));
+        authority.is_some_and(|member| self.send(member.node(), &Message::Renewal(request)))
+    }
+
+    /// Closes all links, saying why.
+    pub(crate) fn close_links(&mut self, why: &str) {
+        for (_, entry) in std::mem::take(&mut self.links.open) {
+            entry.link.close(0, why);
+        }
+    }
+}

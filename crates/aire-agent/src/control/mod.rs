@@ -1,0 +1,232 @@
+//! The control plane: the cores that all parts of the agent share, behind one lock, and what they want done.
+//!
+//! Facts go in through methods of [`Control`], which pump the cores until they are quiet. What they want from the
+//! world outside is either sent at once (messages on links, which never block) or left in a list of [`Effect`]s,
+//! carried out by the agent after the lock is released.
+
+mod brain;
+mod circuits;
+mod dialler;
+mod hop_gate;
+mod links;
+mod registry;
+
+pub(crate) use circuits::Granted;
+pub(crate) use links::LinkSerial;
+pub(crate) use registry::Examined;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aire_brain::{Brain, RankedPaths};
+use aire_circuit::{Circuits, Role};
+use aire_registry::Registry;
+use aire_types::{AppName, AppProfile, Class, Incarnation, Instance, NodeName, RouteId, Time};
+use aire_wire::{CircuitClose, CircuitId, RecordBody};
+
+use crate::config::Config;
+use crate::crypto::NodeCrypto;
+use crate::gate::Gate;
+use crate::happening::Happening;
+use crate::membership::Membership;
+use circuits::Routes;
+use dialler::Dialler;
+use links::Links;
+
+/// What the control plane wants done outside its lock.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Open a link to this address.
+    Dial(SocketAddr),
+    /// The order of the paths to an instance changed.
+    Ranking {
+        instance: Instance,
+        class: Class,
+        paths: RankedPaths,
+    },
+    /// A circuit of ours stands.
+    Granted { route: RouteId, granted: Granted },
+    /// A circuit of ours was refused.
+    Refused { route: RouteId, reason: String },
+    /// A circuit is over; its carriers are cut after `grace`.
+    Closed {
+        circuit: CircuitId,
+        role: Role,
+        route: Option<RouteId>,
+        code: CircuitClose,
+        reason: String,
+        grace: Duration,
+    },
+    /// A probe of ours came back, or did not.
+    Probed { route: RouteId, rtt: Option<Duration> },
+    /// A renewed certificate arrived from the authority.
+    Renewed(Vec<u8>),
+    /// A member asks the authority, which we hold, for a new certificate.
+    Renewal { from: NodeName, request: Vec<u8> },
+    /// Tell the operator.
+    Tell(Happening),
+}
+
+/// All shared cores of an agent.
+pub(crate) struct Control {
+    node: NodeName,
+    incarnation: Incarnation,
+    membership: Arc<Membership>,
+    gate: Arc<Gate>,
+    registry: Registry,
+    circuits: Circuits<NodeCrypto>,
+    brain: Brain,
+    dialler: Dialler,
+    links: Links,
+    routes: Routes,
+    terms: hop_gate::Limits,
+    own_body: RecordBody,
+    /// The class that each destination app is reached by, as its interest was declared.
+    interests: BTreeMap<AppName, Class>,
+    /// The registry or the links changed since the brain was told.
+    topology_is_old: bool,
+    draining: bool,
+    effects: Vec<Effect>,
+}
+
+impl Control {
+    /// The control plane of a node that has just started.
+    pub(crate) fn new(
+        now: Time,
+        config: &Config,
+        incarnation: Incarnation,
+        membership: Arc<Membership>,
+        gate: Arc<Gate>,
+    ) -> Self {
+        let identity = membership.identity();
+        let seed = incarnation.0 ^ hash_of(config.node.as_str());
+        let mut brain_config = aire_brain::Config::new(config.node.clone(), seed);
+        brain_config.zone.clone_from(&config.zone);
+        let circuits_config =
+            aire_circuit::Config::new(config.node.clone(), identity.mesh.clone(), incarnation);
+        let mut control = Control {
+            node: config.node.clone(),
+            incarnation,
+            registry: Registry::new(now, aire_registry::Config::new(identity, incarnation, seed)),
+            circuits: Circuits::new(circuits_config, NodeCrypto::new(Arc::clone(&membership))),
+            brain: Brain::new(brain_config, now),
+            dialler: Dialler::new(config.node.clone()),
+            links: Links::default(),
+            routes: Routes::default(),
+            terms: hop_gate::Limits::new(config),
+            own_body: RecordBody::default(),
+            interests: BTreeMap::new(),
+            topology_is_old: false,
+            draining: false,
+            effects: Vec::new(),
+            membership,
+            gate,
+        };
+        for (app, order) in &config.overrides {
+            control.brain.set_override(now, app.clone(), Some(order.clone()));
+        }
+        control
+    }
+
+    /// What is to be done since the last call.
+    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Lets the cores talk to each other until they are quiet.
+    pub(crate) fn pump(&mut self, now: Time) {
+        loop {
+            let mut quiet = self.pump_registry(now);
+            quiet &= self.pump_circuits(now);
+            if std::mem::take(&mut self.topology_is_old) {
+                self.tell_topology(now);
+                quiet = false;
+            }
+            quiet &= self.pump_brain(now);
+            if quiet {
+                break;
+            }
+        }
+        let links = &self.links;
+        for address in self.dialler.due(now, |node| links.has(node)) {
+            self.effects.push(Effect::Dial(address));
+        }
+    }
+
+    /// When [`Control::handle_timeout`] wants to be called.
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        [
+            self.registry.poll_timeout(),
+            self.circuits.poll_timeout(),
+            self.brain.poll_timeout(),
+            self.dialler.poll_timeout(),
+            self.routes.poll_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Time has passed.
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        if self.registry.poll_timeout().is_some_and(|at| at <= now) {
+            self.registry.handle_timeout(now);
+        }
+        if self.circuits.poll_timeout().is_some_and(|at| at <= now) {
+            self.circuits.handle_timeout(now, crate::clock::unix_seconds());
+        }
+        if self.brain.poll_timeout().is_some_and(|at| at <= now) {
+            self.brain.handle_timeout(now);
+        }
+        self.close_idle_routes(now);
+        self.pump(now);
+    }
+
+    /// Takes nothing new and tells everybody.
+    pub(crate) fn drain(&mut self, now: Time) {
+        self.draining = true;
+        self.terms.draining = true;
+        self.circuits.drain();
+        self.publish_with(now, |body| body.draining = true);
+        self.pump(now);
+    }
+
+    /// The app's profile changed at run time.
+    pub(crate) fn set_app_profile(&mut self, now: Time, profile: AppProfile) {
+        self.publish_with(now, |body| body.app = Some(profile));
+        self.pump(now);
+    }
+
+    /// The registry, for reading.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The brain, for questions (which may note what was asked).
+    pub(crate) fn brain(&mut self) -> &mut Brain {
+        &mut self.brain
+    }
+
+    /// The links, for reading.
+    pub(crate) fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// The circuits, for preambles.
+    pub(crate) fn circuits(&mut self) -> &mut Circuits<NodeCrypto> {
+        &mut self.circuits
+    }
+
+    fn tell(&mut self, happening: Happening) {
+        self.effects.push(Effect::Tell(happening));
+    }
+}
+
+/// FNV-1a, for seeds.
+fn hash_of(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
