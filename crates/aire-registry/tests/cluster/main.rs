@@ -1,0 +1,5 @@
+//! Registries in clusters on a virtual clock.
+
+mod faults;
+mod sim;
+mod traffic;
