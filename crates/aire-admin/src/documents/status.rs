@@ -1,0 +1,126 @@
+use std::net::SocketAddr;
+
+use aire_types::{AppName, Incarnation, MeshName, NodeName};
+use serde::{Deserialize, Serialize};
+
+/// `status`: this agent at a glance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The mesh it is a member of.
+    pub mesh: MeshName,
+    /// Its name.
+    pub node: NodeName,
+    /// Its SPIFFE id; empty before it has an identity.
+    pub id: String,
+    /// `app` or `relay`.
+    pub role: String,
+    /// The app that it serves an instance of.
+    pub app: Option<AppName>,
+    /// Whether it can carry streams.
+    pub ready: bool,
+    /// Why it is not ready; empty when it is.
+    #[serde(default)]
+    pub not_ready: Vec<String>,
+    /// How many other agents it has a link with.
+    pub peers: u64,
+    /// Its streams.
+    pub streams: Streams,
+    /// Application bytes that it carried for its own app.
+    pub bytes: Bytes,
+    /// Who chooses paths.
+    pub model: Model,
+    /// Version of the program.
+    pub version: String,
+    /// Seconds since it started.
+    pub uptime_s: u64,
+    /// Seconds until its SVID expires; negative when it has, `null` before it has one.
+    pub svid_expires_s: Option<i64>,
+    /// It takes no new streams, because it is about to stop.
+    pub draining: bool,
+    /// Where it takes links and carriers.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// Counts of streams.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streams {
+    /// Open now.
+    pub open: u64,
+    /// Opened since the start.
+    pub total: u64,
+    /// Moves from one path to another since the start.
+    pub moved: u64,
+    /// Ended by a reset since the start.
+    pub reset: u64,
+}
+
+/// Counts of bytes since the start, seen from this agent's application.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bytes {
+    /// To the application.
+    #[serde(rename = "in")]
+    pub inward: u64,
+    /// From the application.
+    #[serde(rename = "out")]
+    pub outward: u64,
+}
+
+/// Who chooses paths.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// Name of the model, `rule` where there is none.
+    pub name: String,
+    /// Whether a learned model decides now.
+    pub active: bool,
+    /// Why the rule decides although there is a model.
+    pub fallback_reason: Option<String>,
+}
+
+/// The state of the link with a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Link {
+    /// Over QUIC.
+    Quic,
+    /// Over TCP, as UDP does not pass.
+    Tcp,
+    /// There is none now.
+    #[default]
+    None,
+}
+
+impl Link {
+    /// As it stands in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Link::Quic => "quic",
+            Link::Tcp => "tcp",
+            Link::None => "none",
+        }
+    }
+}
+
+/// One row of `peers`: another agent that this one knows of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its name.
+    pub node: NodeName,
+    /// `app` or `relay`.
+    pub role: String,
+    /// The app that it serves.
+    pub app: Option<AppName>,
+    /// The link with it.
+    pub link: Link,
+    /// Round trip on the link, milliseconds.
+    pub rtt_ms: Option<f64>,
+    /// Where it can be reached.
+    pub addresses: Vec<SocketAddr>,
+    /// Where it stands.
+    pub zone: String,
+    /// Which run of it this is.
+    pub incarnation: Incarnation,
+    /// Seconds since it was last heard of, directly or by gossip.
+    pub age_s: f64,
+    /// It takes no new streams.
+    pub draining: bool,
+}
