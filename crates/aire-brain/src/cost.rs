@@ -12,7 +12,7 @@
 //!      + switching          for every path but the one in use
 //!      − preference         where the user prefers a relay of it
 //! ```
-//! `error` is the standard error of the sum. Masks are no cost: an ineligible candidate is never scored.
+//! `error` and `loss_error` are standard errors: of the loss term, and of all others together. Masks are no cost: an ineligible candidate is never scored.
 
 use std::time::Duration;
 
@@ -87,8 +87,10 @@ pub struct Terms {
     pub switching: f64,
     /// Preference of the user, negative or zero.
     pub preference: f64,
-    /// Standard error of the sum.
+    /// Standard error of the sum without the loss term.
     pub error: f64,
+    /// Standard error of the loss term.
+    pub loss_error: f64,
 }
 
 impl Terms {
@@ -107,7 +109,7 @@ impl Terms {
 
     /// The cost with the doubt added: what little was measured ranks lower.
     pub fn widened(&self) -> f64 {
-        self.total() + self.error
+        self.total() + self.error.hypot(self.loss_error)
     }
 }
 
@@ -182,11 +184,13 @@ impl<'a> Scorer<'a> {
             hops: weights.hop * relays.len() as f64,
             switching: if in_use { 0.0 } else { weights.switching },
             preference: if preferred { -weights.preference } else { 0.0 },
-            error: self.error(candidate, excess, timer, transfer),
+            error: self.error(candidate, excess, transfer),
+            loss_error: timer * finite(candidate.loss.deviation)
+                / f64::from(candidate.loss.count).max(1.0).sqrt(),
         }
     }
 
-    fn error(&self, candidate: &Candidate, excess: f64, timer: f64, transfer: f64) -> f64 {
+    fn error(&self, candidate: &Candidate, excess: f64, transfer: f64) -> f64 {
         let weights = &self.weights;
         let rtt = &candidate.rtt_ms;
         let samples = f64::from(rtt.count).clamp(1.0, MOST_SAMPLES);
@@ -194,8 +198,6 @@ impl<'a> Scorer<'a> {
         let deviation = 1.25 * finite(rtt.deviation).max(0.5 + 0.02 * finite(rtt.value));
         let latency = (1.0 - weights.tail) * deviation / samples.sqrt();
         let tail = weights.tail * excess / (samples / 10.0).max(1.0).sqrt();
-        let packets = f64::from(candidate.loss.count).max(1.0);
-        let loss = timer * finite(candidate.loss.deviation) / packets.sqrt();
         let bandwidth = &candidate.bandwidth_mbps;
         let rate = if bandwidth.count > 0 {
             let share = finite(bandwidth.deviation) / finite(bandwidth.value).max(0.01);
@@ -204,7 +206,7 @@ impl<'a> Scorer<'a> {
             0.0
         };
         let age = age_seconds(self.snapshot, rtt) / FADES.as_secs_f64();
-        let squares = (latency * latency + tail * tail) * (1.0 + age) + loss * loss + rate * rate;
+        let squares = (latency * latency + tail * tail) * (1.0 + age) + rate * rate;
         squares.sqrt()
     }
 }

@@ -15,6 +15,8 @@ const STALE: Duration = Duration::from_secs(300);
 const MISSES: u32 = 5;
 /// The same for a path that has never answered.
 const FIRST_MISSES: u32 = 3;
+/// After a miss on a path that matters, so many probes follow soon: one loss says little, six say much.
+const ALERT: u32 = 6;
 /// Payload this young proves a path alive whatever probes say.
 const ALIVE: Duration = Duration::from_secs(2);
 /// What a route is to the last decisions; orders how often it is looked at.
@@ -44,6 +46,8 @@ pub(crate) struct Route {
     /// Probes sent since the route was new, left or silent.
     pub(crate) probed: u32,
     pub(crate) probed_at: Option<Time>,
+    /// Probes that will follow soon because one was lost.
+    pub(crate) alert: u32,
     /// No probe before.
     pub(crate) rest_until: Time,
     pub(crate) silent: bool,
@@ -64,6 +68,7 @@ impl Route {
             flights: Vec::new(),
             probed: 0,
             probed_at: None,
+            alert: 0,
             rest_until: Time::ZERO,
             silent: false,
             refused: None,
@@ -75,13 +80,17 @@ impl Route {
 
     /// Takes a measurement in. True when a silent route answered.
     pub(crate) fn add(&mut self, now: Time, sample: Sample, source: Source) -> bool {
-        self.evidence.add(now, sample, source);
         let answered = matches!(sample, Sample::Rtt(_)) && source != Source::Claimed;
         let revived = answered && self.silent;
         if revived {
             self.silent = false;
             self.probed = 0;
+            self.evidence.forgive();
         }
+        if matches!(sample, Sample::Lost) {
+            self.alert = ALERT;
+        }
+        self.evidence.add(now, sample, source);
         revived
     }
 

@@ -17,6 +17,8 @@ const FIRST: u32 = 3;
 const PROOF: u32 = 8;
 /// … or was asked so often.
 const PATIENCE: u32 = 16;
+/// Probes after a loss on a path that matters follow each other in this.
+const ALERTED: Duration = Duration::from_millis(500);
 /// Payload this young is better than a probe.
 const PASSIVE: Duration = Duration::from_secs(5);
 
@@ -150,6 +152,9 @@ pub(crate) fn interval(
         || (count > 0 && rival_ms.is_none_or(|rival| route.evidence.mean_ms(now) < rival));
     if count < PROOF && route.probed < PATIENCE && may_win {
         return QUICK;
+    }
+    if route.alert > 0 && route.role >= Role::Standby {
+        return ALERTED;
     }
     let passive = route.evidence.payload_at().is_some_and(|at| now.since(at) <= PASSIVE);
     let steady = match route.role {

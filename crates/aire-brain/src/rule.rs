@@ -40,7 +40,8 @@ impl Rule {
     fn margin(&self, scorer: &Scorer<'_>, from: &Scored<'_>, to: &Scored<'_>) -> f64 {
         // back to direct is the safe direction: half the floor
         let floor = scorer.weights().margin * if to.candidate.route.path.is_direct() { 0.5 } else { 1.0 };
-        let noise = from.terms.error.hypot(to.terms.error);
+        // not knowing how lossy a path is speaks against a challenger, and never for what is in use
+        let noise = from.terms.error.hypot(to.terms.error).hypot(to.terms.loss_error);
         floor.max(self.errors * noise)
     }
 
@@ -156,7 +157,7 @@ impl Policy for Rule {
         }
         let Some(other) = scored(other) else { return chosen.path.to_string() };
         let margin = self.margin(&scorer, &other, &first);
-        compare(&first, &other, margin, self.proof)
+        compare(&first, &other, margin, self.proof, snapshot.at < snapshot.hold_until)
     }
 }
 
@@ -175,7 +176,7 @@ fn figures(scored: &Scored<'_>) -> String {
     format!("{:.0} ms, loss {:.1} %", candidate.rtt_ms.value, candidate.loss.value * 100.0)
 }
 
-fn compare(first: &Scored<'_>, other: &Scored<'_>, margin: f64, proof: u32) -> String {
+fn compare(first: &Scored<'_>, other: &Scored<'_>, margin: f64, proof: u32, held: bool) -> String {
     let (chosen, rest) = (first.candidate, other.candidate);
     if chosen.rtt_ms.count == 0 {
         return format!("{}: not measured yet, and nothing better is proven", chosen.route.path);
@@ -200,7 +201,7 @@ fn compare(first: &Scored<'_>, other: &Scored<'_>, margin: f64, proof: u32) -> S
             rest.route.path, rest.rtt_ms.count
         ));
     } else if difference > 0.0 {
-        text.push_str("; kept");
+        text.push_str(if held { "; held after the last change" } else { "; kept" });
     }
     text
 }

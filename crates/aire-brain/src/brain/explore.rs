@@ -65,11 +65,11 @@ impl Brain {
         let Some(mut destination) = self.destinations.remove(instance) else { return };
         let overrides = self.overrides(&instance.app);
         let ceiling = f64::from(self.security(&instance.app).risk_ceiling());
+        // a small mesh is shown whole, closed relays with what is wrong with them
+        let whole = self.relays.len() <= self.config.portfolio;
         let open = |relay: &RelayInfo| {
-            relay.is_open()
-                && relay.risk <= ceiling
-                && !overrides.avoid.contains(&relay.node)
-                && !overrides.direct_only
+            let barred = overrides.direct_only || overrides.avoid.contains(&relay.node);
+            whole || (relay.is_open() && relay.risk <= ceiling && !barred)
         };
         let usable: BTreeMap<&NodeName, &RelayInfo> =
             self.relays.iter().filter(|(_, relay)| open(relay) && relay.node != instance.node).collect();
@@ -202,6 +202,7 @@ impl Brain {
         state.flights.push((id, now));
         state.probed = state.probed.saturating_add(1);
         state.probed_at = Some(now);
+        state.alert = state.alert.saturating_sub(1);
         self.outputs.push_back(Output::Probe { id, route });
     }
 }

@@ -96,6 +96,12 @@ impl Evidence {
         }
     }
 
+    /// Forgets loss: what an outage swallowed says nothing of the time after it.
+    pub(crate) fn forgive(&mut self) {
+        self.payload.loss = Loss::default();
+        self.probe.loss = Loss::default();
+    }
+
     pub(crate) fn misses(&self) -> u32 {
         self.misses
     }

@@ -7,8 +7,8 @@ const HALF_LIFE: Duration = Duration::from_secs(60);
 /// More packets than this do not make the estimate slower.
 const MOST: f64 = 500.0;
 /// What is believed before the first packet: as if so many had been sent and so many of them lost.
-const PRIOR_SENT: f64 = 10.0;
-const PRIOR_LOST: f64 = 0.02;
+const PRIOR_SENT: f64 = 6.0;
+const PRIOR_LOST: f64 = 0.012;
 
 /// Share of packets that vanish: lost over sent with fading counts and a weak prior, so that 1 of 2 is not 50 %.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,7 +75,7 @@ mod tests {
     fn one_of_two_is_not_half() {
         let mut loss = Loss::default();
         loss.add(Time::ZERO, 2, 1);
-        assert!(value(&loss, 0) < 0.1);
+        assert!(value(&loss, 0) < 0.15);
     }
 
     #[test]

@@ -1,0 +1,6 @@
+//! The brain as its callers see it, in virtual time.
+
+mod probing;
+mod rule;
+mod simulation;
+mod world;
