@@ -11,7 +11,8 @@ pub struct Config {
     pub incarnation: Incarnation,
     /// For all jitter and choices of peers.
     pub seed: u64,
-    /// Links that news is pushed to at once; further links are told and may fetch.
+    /// Links that news is pushed to at once, a third of it in a mesh of more than 128 nodes; further links are told and
+    /// may fetch.
     pub fanout: usize,
     /// How long announcements are gathered.
     pub announce_delay: Duration,

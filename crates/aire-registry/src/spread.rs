@@ -9,6 +9,9 @@ use crate::message::{MAX_ENTRIES, MAX_RECORDS, batches, encoded_len, entry_len, 
 use crate::registry::{Link, Wanted};
 use crate::{Output, Rank, Registry};
 
+/// In a mesh of more nodes news is pushed over a third of the fanout: an epidemic of three reaches nearly all, and the
+/// announcement that follows the rest, at half the bytes.
+const LARGE_MESH: usize = 128;
 /// Bytes of records that a peer may fetch in one go, which is a whole large mesh …
 const FETCH_BURST: u64 = 16 << 20;
 /// … and per second from then on.
@@ -99,7 +102,11 @@ impl Registry {
 
     fn choose_links(&mut self) -> BTreeSet<NodeName> {
         let mut peers: Vec<NodeName> = self.links.keys().cloned().collect();
-        while peers.len() > self.config.fanout {
+        let fanout = match self.members.len() {
+            nodes if nodes > LARGE_MESH => self.config.fanout.div_ceil(3),
+            _ => self.config.fanout,
+        };
+        while peers.len() > fanout {
             let out = self.random.below(peers.len());
             peers.swap_remove(out);
         }

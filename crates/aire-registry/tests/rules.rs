@@ -318,7 +318,7 @@ fn no_input_makes_it_panic_or_contradict_itself() {
         let mut now = Time::ZERO;
         for _ in 0..400 {
             now += Duration::from_millis(dice(20_000));
-            let name = node(&["me", "a", "b", "c", "d"][dice(5) as usize].to_owned());
+            let name = node(["me", "a", "b", "c", "d"][dice(5) as usize]);
             let numbers = [0, 1, 2, u64::MAX / 2, u64::MAX];
             let (one, two) = (numbers[dice(5) as usize], numbers[dice(5) as usize]);
             let entry = DigestEntry { node: name.clone(), incarnation: Incarnation(one), sequence: two };
