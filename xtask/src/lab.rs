@@ -1,5 +1,6 @@
 //! Scenarios with the built agent.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use aire_lab::scenario::{Options, Outcome, Scenario, run as run_scenario};
@@ -9,31 +10,91 @@ use crate::Failure;
 use crate::steps::Tally;
 use crate::workspace::Workspace;
 
-pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
-    let (mut json, mut keep, mut name) = (false, None, None);
+/// What was asked for.
+#[derive(Default)]
+struct Asked<'a> {
+    json: bool,
+    keep: Option<PathBuf>,
+    runs: u32,
+    name: Option<&'a str>,
+}
+
+fn asked<'a>(arguments: &[&'a str]) -> Result<Asked<'a>, Failure> {
+    let mut asked = Asked { runs: 1, ..Asked::default() };
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         match *word {
-            "--json" => json = true,
-            "--keep" => keep = Some(PathBuf::from(words.next().ok_or("--keep needs a folder")?)),
+            "--json" => asked.json = true,
+            "--keep" => asked.keep = Some(PathBuf::from(words.next().ok_or("--keep needs a folder")?)),
+            "--runs" => {
+                let given = words.next().and_then(|number| number.parse().ok());
+                asked.runs = given.filter(|runs| *runs > 0).ok_or("--runs needs a number from 1")?;
+            }
             flag if flag.starts_with('-') => return Err(format!("lab does not know '{flag}'")),
-            other => name = Some(other),
+            other => asked.name = Some(other),
         }
     }
+    Ok(asked)
+}
+
+pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
+    let asked = asked(arguments)?;
     let workspace = Workspace::load()?;
-    let name = name.ok_or_else(|| format!("which scenario? There are: {}", names(&workspace).join(", ")))?;
+    let name =
+        asked.name.ok_or_else(|| format!("which scenario? There are: {}", names(&workspace).join(", ")))?;
     let file = if Path::new(name).is_file() { PathBuf::from(name) } else { file_of(&workspace, name) };
-    let scenario = Scenario::load(&file).map_err(|error| error.to_string())?;
+    let mut scenario = Scenario::load(&file).map_err(|error| error.to_string())?;
     // A scenario without agents needs no agent.
     let binary = if scenario.agent.is_empty() { PathBuf::new() } else { workspace.build("aire", true)? };
-    let outcome =
-        run_scenario(&scenario, &Options { binary, folder: keep }).map_err(|error| error.to_string())?;
-    if json {
-        println!("{}", serde_json::to_string_pretty(&outcome).map_err(|error| error.to_string())?);
-    } else {
-        print(&scenario, &outcome);
+    let mut outcomes = Vec::new();
+    for number in 0..asked.runs {
+        let folder = asked
+            .keep
+            .as_ref()
+            .map(|keep| if asked.runs > 1 { keep.join(number.to_string()) } else { keep.clone() });
+        let options = Options { binary: binary.clone(), folder };
+        let outcome = run_scenario(&scenario, &options).map_err(|error| error.to_string())?;
+        if asked.json {
+            let text = if asked.runs > 1 {
+                serde_json::to_string(&outcome)
+            } else {
+                serde_json::to_string_pretty(&outcome)
+            };
+            println!("{}", text.map_err(|error| error.to_string())?);
+        } else {
+            print(&scenario, &outcome);
+        }
+        outcomes.push(outcome);
+        // Other packets are lost the next time.
+        scenario.seed += 1;
     }
-    if outcome.passed { Ok(()) } else { Err(format!("{name}: not everything held")) }
+    if asked.runs > 1 && !asked.json {
+        print_stalls(&outcomes);
+    }
+    let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(format!("{name}: not everything held in {failed} of {} runs", outcomes.len()))
+    }
+}
+
+/// Median and worst of the longest stall of every run, for each workload that has one.
+fn print_stalls(outcomes: &[Outcome]) {
+    let mut stalls: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (name, report) in outcomes.iter().flat_map(|outcome| &outcome.workloads) {
+        if let Some(stall) = report["longest_stall_ms"].as_f64() {
+            stalls.entry(name).or_default().push(stall);
+        }
+    }
+    for (name, mut values) in stalls {
+        values.sort_by(f64::total_cmp);
+        let (median, worst) = (values[values.len() / 2], values[values.len() - 1]);
+        println!(
+            "{name}: longest stall of {} runs: median {median:.0} ms, worst {worst:.0} ms",
+            values.len()
+        );
+    }
 }
 
 /// Runs every scenario of the repository and adds them to the tally.

