@@ -147,6 +147,9 @@ const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCA
 /// Another program can hold the UDP port of a free TCP port.
 const ATTEMPTS: usize = 64;
 
+/// Asked of the kernel for datagrams that wait for us; it grants what its limit allows.
+const UDP_BUFFER: usize = 4 << 20;
+
 /// TCP and UDP at one free port.
 fn bind_pair() -> io::Result<(SocketAddr, TcpListener, UdpSocket)> {
     let mut last = io::Error::other("no port is free for both TCP and UDP");
@@ -160,6 +163,8 @@ fn bind_pair() -> io::Result<(SocketAddr, TcpListener, UdpSocket)> {
         match StdUdpSocket::bind(address) {
             Ok(udp) => {
                 udp.set_nonblocking(true)?;
+                // What the kernel drops while this process has no turn would be loss that nobody asked for.
+                rustix::net::sockopt::set_socket_recv_buffer_size(&udp, UDP_BUFFER)?;
                 return Ok((address, listener, UdpSocket::from_std(udp)?));
             }
             Err(error) => last = error,
