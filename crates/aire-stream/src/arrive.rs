@@ -175,7 +175,6 @@ impl Association {
         let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.reset.is_none()) else {
             return Ok(());
         };
-        self.carriers.owe_ack(stream, on);
         if stream.app.is_none() {
             stream.class = class;
             stream.app = Some(app.clone());
@@ -183,6 +182,7 @@ impl Association {
         } else if stream.opened {
             stream.control.demand(Kinds::OPENED);
         }
+        self.carriers.owe_ack(stream, on);
         self.carriers.schedule(stream, &mut self.outputs);
         self.tell_readable(id);
         Ok(())

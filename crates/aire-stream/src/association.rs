@@ -59,6 +59,11 @@ impl Association {
         self.outputs.pop_front()
     }
 
+    /// `poll_output` would return something.
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// When to call `handle_timeout`, at the latest.
     pub fn poll_timeout(&self) -> Option<Time> {
         self.timeout

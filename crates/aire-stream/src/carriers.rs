@@ -78,9 +78,10 @@ impl Carriers {
     }
 
     /// The stream owes a STREAM_ACK for what came on `from`: it goes back there with the next CARRIER_ACK, or, if
-    /// that carrier is in doubt, at once where the stream sends.
+    /// that carrier is in doubt, at once where the stream sends. Not before OPEN has come: an acknowledgement of
+    /// anything acknowledges that, too.
     pub(crate) fn owe_ack(&mut self, stream: &mut Stream, from: CarrierId) {
-        if stream.ack_on == Some(from) {
+        if stream.ack_on == Some(from) || stream.app.is_none() {
             return;
         }
         match self.get_mut(from).filter(|carrier| carrier.is_trusted()) {
