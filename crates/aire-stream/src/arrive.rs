@@ -87,7 +87,7 @@ impl Association {
 
     /// Answers a frame for a stream that has ended, so that the peer can forget it, too.
     fn reply(&mut self, on: CarrierId, stream: StreamId, offset: u64, fin: bool, reset: bool) {
-        self.carriers.reply(on, Reply { stream, offset, fin, reset }, &mut self.outputs);
+        self.carriers.reply(Some(on), Reply { stream, offset, fin, reset }, &mut self.outputs);
     }
 
     fn on_data(
@@ -261,6 +261,7 @@ impl Association {
             self.outputs.push_back(Output::Rtt { carrier: id, rtt });
         }
         if acknowledged.progress {
+            carrier.trim_farewells();
             self.outputs.push_back(Output::Progress { carrier: id });
             self.on_progress(id);
         }

@@ -134,18 +134,8 @@ impl Association {
         if let Some(carrier) = stream.carrier.and_then(|id| self.carriers.get_mut(id)) {
             carrier.streams -= 1;
         }
-        let urgent = stream.control.due().has(Kinds::ACK);
-        if reset.is_none() && (urgent || stream.ack_on.is_some()) {
-            let fin = stream.receive.fin().is_some();
-            let reply = Reply { stream: id, offset: stream.receive.contiguous(), fin, reset: false };
-            let owed = stream.ack_on.or_else(|| self.carriers.best());
-            if let Some(carrier) = owed.and_then(|id| self.carriers.get_mut(id)) {
-                carrier.schedule.push_reply(reply);
-                if urgent {
-                    carrier.arrivals.demand();
-                }
-            }
-            owed.into_iter().for_each(|id| self.carriers.wake(id, &mut self.outputs));
+        if reset.is_none() {
+            self.bid_farewell(&stream);
         }
         let bytes_in = stream.receive.consumed();
         let bytes_out = stream.send.flight.acked();
@@ -154,6 +144,21 @@ impl Association {
         if stream.app.is_some() {
             let moves = stream.moves;
             self.outputs.push_back(Output::Ended { stream: id, reset, moves, bytes_in, bytes_out });
+        }
+    }
+
+    /// The peer must learn that all has arrived, though nobody will be left to repeat it.
+    fn bid_farewell(&mut self, stream: &Stream) {
+        let offset = stream.receive.contiguous();
+        let reply = Reply { stream: stream.id, offset, fin: true, reset: false };
+        if stream.ack_on.is_some() || stream.control.due().has(Kinds::ACK) {
+            self.carriers.reply(stream.ack_on, reply, &mut self.outputs);
+        } else if let Some((on, position)) = stream.control.flying_ack()
+            && let Some(carrier) = self.carriers.get_mut(on)
+            && position > carrier.departures.acked()
+        {
+            carrier.on_farewell(position, reply);
+            self.carriers.wake(on, &mut self.outputs);
         }
     }
 

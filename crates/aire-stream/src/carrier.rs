@@ -4,9 +4,12 @@ use aire_types::Time;
 
 use crate::arrivals::Arrivals;
 use crate::departures::Departures;
-use crate::schedule::Schedule;
+use crate::schedule::{Reply, Schedule};
 use crate::stream::Stream;
 use crate::{CarrierId, CarrierState, Output};
+
+/// So many last words may wait for any acknowledgement.
+const FAREWELLS: usize = 512;
 
 /// One carrier as the streams see it: what goes over it, what came, and whether it is to be trusted.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub(crate) struct Carrier {
     pub(crate) onto: Option<CarrierId>,
     /// The carriers whose streams send here.
     pub(crate) covers: Vec<CarrierId>,
+    /// Last words about streams that have ended, and where they end on the carrier: nobody else would repeat them.
+    pub(crate) farewells: VecDeque<(u64, Reply)>,
     /// Takes no streams.
     pub(crate) abandoned: bool,
     /// `Output::Ready` was given and not yet answered.
@@ -40,8 +45,23 @@ impl Carrier {
             doubted: false,
             onto: None,
             covers: Vec::new(),
+            farewells: VecDeque::new(),
             abandoned: false,
             told: false,
+        }
+    }
+
+    /// A last word was sent and ends at `position`. It asks for no acknowledgement, so when many wait for one, a PING does.
+    pub(crate) fn on_farewell(&mut self, position: u64, reply: Reply) {
+        self.farewells.push_back((position, reply));
+        self.schedule.ping |= self.farewells.len().is_multiple_of(FAREWELLS);
+    }
+
+    /// Forgets the last words that have arrived.
+    pub(crate) fn trim_farewells(&mut self) {
+        let acked = self.departures.acked();
+        while self.farewells.front().is_some_and(|(position, _)| *position <= acked) {
+            self.farewells.pop_front();
         }
     }
 

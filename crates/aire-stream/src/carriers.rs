@@ -8,12 +8,17 @@ use crate::stream::{Busy, Stream};
 use crate::{CarrierId, Output};
 use aire_types::Class;
 
+/// So many last words wait for a carrier at most.
+const HOMELESS: usize = 16 * 1024;
+
 /// All carriers of an association.
 #[derive(Debug, Default)]
 pub(crate) struct Carriers {
     pub(crate) all: BTreeMap<CarrierId, Carrier>,
     /// Where streams go that have no other wish.
     pub(crate) preferred: Option<CarrierId>,
+    /// Last words that wait for a carrier.
+    pub(crate) homeless: Vec<Reply>,
 }
 
 impl Carriers {
@@ -93,17 +98,23 @@ impl Carriers {
         }
     }
 
-    /// Answers a frame that came on `from` for a stream that has ended.
-    pub(crate) fn reply(&mut self, from: CarrierId, reply: Reply, outputs: &mut VecDeque<Output>) {
-        let trusted = self.get(from).is_some_and(Carrier::is_trusted);
-        let on = if trusted { from } else { self.best().unwrap_or(from) };
-        if let Some(carrier) = self.get_mut(on) {
-            carrier.schedule.push_reply(reply);
-            if on != from {
-                carrier.arrivals.demand();
+    /// Says a last word about a stream: with the next CARRIER_ACK on `with`, or, if that carrier is in doubt or there is
+    /// none, at once on another, or else on the next that comes.
+    pub(crate) fn reply(&mut self, with: Option<CarrierId>, reply: Reply, outputs: &mut VecDeque<Output>) {
+        let with = with.and_then(|id| self.get(id)).filter(|carrier| carrier.is_trusted());
+        let with = with.map(|carrier| carrier.id);
+        let Some(carrier) = with.or_else(|| self.best()).and_then(|id| self.all.get_mut(&id)) else {
+            if self.homeless.len() < HOMELESS {
+                self.homeless.push(reply);
             }
+            return;
+        };
+        carrier.schedule.push_reply(reply);
+        if with.is_none() {
+            carrier.arrivals.demand();
         }
-        self.wake(on, outputs);
+        let id = carrier.id;
+        self.wake(id, outputs);
     }
 
     /// The stream's own carrier is not in doubt: it may borrow memory.

@@ -69,6 +69,11 @@ impl Control {
         self.position = position;
     }
 
+    /// The carrier of a STREAM_ACK that may not have arrived, and where it ends there at the latest.
+    pub(crate) fn flying_ack(&self) -> Option<(CarrierId, u64)> {
+        self.carrier.filter(|_| self.flying.has(Kinds::ACK)).map(|carrier| (carrier, self.position))
+    }
+
     /// `carrier` is lost or in doubt and has delivered all up to `delivered`.
     pub(crate) fn lost(&mut self, carrier: CarrierId, delivered: u64) {
         if self.carrier != Some(carrier) {

@@ -144,6 +144,9 @@ impl Association {
         if first {
             self.carriers.preferred = Some(id);
         }
+        for reply in std::mem::take(&mut self.carriers.homeless) {
+            self.carriers.reply(None, reply, &mut self.outputs);
+        }
         let mut orphans = false;
         for stream in self.streams.values_mut().filter(|stream| stream.carrier.is_none()) {
             orphans = true;
@@ -163,7 +166,9 @@ impl Association {
         };
         carrier.abandoned = true;
         let delivered = carrier.departures.acked();
-        let schedule = std::mem::take(&mut carrier.schedule);
+        let replies = std::mem::take(&mut carrier.schedule).replies;
+        carrier.trim_farewells();
+        let farewells = std::mem::take(&mut carrier.farewells);
         let (helper, covered) = (carrier.onto, carrier.covers.clone());
         self.carriers.unhedge(id);
         let to = helper.filter(|helper| self.carriers.is_usable(*helper)).or_else(|| self.carriers.best());
@@ -172,8 +177,8 @@ impl Association {
             self.carriers.preferred = to;
         }
         self.hedge_anew(&covered, to);
-        for reply in schedule.replies {
-            self.carriers.reply(id, reply, &mut self.outputs);
+        for reply in replies.into_iter().chain(farewells.into_iter().map(|(_, reply)| reply)) {
+            self.carriers.reply(None, reply, &mut self.outputs);
         }
         let mut moved = Vec::new();
         for stream in self.streams.values_mut() {

@@ -115,6 +115,8 @@ impl Batch<'_> {
         for reply in std::mem::take(&mut self.carrier.schedule.replies) {
             let (stream, offset, fin, reset) = (reply.stream, reply.offset, reply.fin, reply.reset);
             self.push(Frame::StreamAck { stream, offset, fin, reset });
+            let position = self.carrier.departures.sent();
+            self.carrier.on_farewell(position, reply);
         }
     }
 

@@ -413,7 +413,7 @@ impl World {
                 11 => association.ping(self.now, one),
                 12 => {
                     let slower = self.random.pick(&[2, 10]);
-                    self.pipe(one).iter_mut().for_each(|pipe| pipe.latency = pipe.latency * slower);
+                    self.pipe(one).iter_mut().for_each(|pipe| pipe.latency *= slower);
                 }
                 _ => {
                     let streams: Vec<_> = association.streams().map(|stream| stream.stream).collect();
