@@ -117,6 +117,9 @@ impl Terms {
 const LEAST_TIMER_MS: f64 = 200.0;
 /// The slow average never rests on more independent samples than this (2/w − 1 at w = 0.1).
 const MOST_SAMPLES: f64 = 19.0;
+/// Standard error of the tail in units of its excess over the average, where one sample of the window is in it:
+/// whether it was there at all is chance.
+const TAIL_ERROR: f64 = 1.5;
 /// Bandwidth of a path that nothing is known of, megabits a second.
 const UNKNOWN_MBPS: f64 = 50.0;
 /// Confidence halves (in variance) when the last sample is this old.
@@ -197,7 +200,7 @@ impl<'a> Scorer<'a> {
         // three equal samples do not prove a path without jitter; 1.25 turns a mean deviation into a standard one
         let deviation = 1.25 * finite(rtt.deviation).max(0.5 + 0.02 * finite(rtt.value));
         let latency = (1.0 - weights.tail) * deviation / samples.sqrt();
-        let tail = weights.tail * excess / (samples / 10.0).max(1.0).sqrt();
+        let tail = TAIL_ERROR * weights.tail * excess / (samples / 10.0).max(1.0).sqrt();
         let bandwidth = &candidate.bandwidth_mbps;
         let rate = if bandwidth.count > 0 {
             let share = finite(bandwidth.deviation) / finite(bandwidth.value).max(0.01);

@@ -87,11 +87,14 @@ impl Route {
             self.probed = 0;
             self.evidence.forgive();
         }
-        if matches!(sample, Sample::Lost) {
-            self.alert = ALERT;
-        }
         self.evidence.add(now, sample, source);
         revived
+    }
+
+    /// An answer is missing.
+    pub(crate) fn miss(&mut self) {
+        self.alert = ALERT;
+        self.evidence.miss();
     }
 
     /// Does the row of misses show that the route is silent? True once, when it becomes so.
@@ -167,6 +170,9 @@ impl Route {
 
     /// Has it been looked at without any answer, or can it not be used?
     pub(crate) fn is_hopeless(&self, now: Time, direct: bool) -> bool {
+        if self.evidence.misses() >= MISSES {
+            return true;
+        }
         match self.mask(now, direct, false) {
             Some(Ineligible::Unmeasured) => self.off || self.evidence.misses() >= FIRST_MISSES,
             Some(_) => true,
@@ -222,6 +228,16 @@ impl Destination {
     pub(crate) fn disturb(&mut self) {
         self.dirty = true;
         self.choices.values_mut().for_each(|choice| choice.stale = true);
+    }
+
+    /// The path in use missed an answer: look at the standby before it is needed, and to tell a fault near us.
+    pub(crate) fn doubt_standby(&mut self, missed: &Path) {
+        if self.routes.get(missed).is_none_or(|route| route.role != Role::Used) {
+            return;
+        }
+        for route in self.routes.values_mut().filter(|route| route.role == Role::Standby) {
+            route.alert = route.alert.max(2);
+        }
     }
 
     pub(crate) fn is_in_use(&self, path: &Path) -> bool {

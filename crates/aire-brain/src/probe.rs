@@ -17,6 +17,10 @@ const FIRST: u32 = 3;
 const PROOF: u32 = 8;
 /// … or was asked so often.
 const PATIENCE: u32 = 16;
+/// A relay that was just chosen is observed so closely …
+const OBSERVED: Duration = Duration::from_secs(1);
+/// … until it was asked so often.
+const TRUSTED: u32 = 40;
 /// Probes after a loss on a path that matters follow each other in this.
 const ALERTED: Duration = Duration::from_millis(500);
 /// Payload this young is better than a probe.
@@ -152,6 +156,9 @@ pub(crate) fn interval(
         || (count > 0 && rival_ms.is_none_or(|rival| route.evidence.mean_ms(now) < rival));
     if count < PROOF && route.probed < PATIENCE && may_win {
         return QUICK;
+    }
+    if route.role == Role::Used && !path.is_direct() && route.probed < TRUSTED {
+        return OBSERVED;
     }
     if route.alert > 0 && route.role >= Role::Standby {
         return ALERTED;

@@ -23,7 +23,7 @@ pub struct Rule {
 
 impl Default for Rule {
     fn default() -> Self {
-        Rule { errors: 2.0, proof: 8 }
+        Rule { errors: 3.0, proof: 8 }
     }
 }
 
@@ -38,11 +38,12 @@ struct Scored<'a> {
 impl Rule {
     /// The gain in milliseconds that changing from `from` to `to` must exceed.
     fn margin(&self, scorer: &Scorer<'_>, from: &Scored<'_>, to: &Scored<'_>) -> f64 {
-        // back to direct is the safe direction: half the floor
-        let floor = scorer.weights().margin * if to.candidate.route.path.is_direct() { 0.5 } else { 1.0 };
-        // not knowing how lossy a path is speaks against a challenger, and never for what is in use
-        let noise = from.terms.error.hypot(to.terms.error).hypot(to.terms.loss_error);
-        floor.max(self.errors * noise)
+        // doubt how lossy a path is speaks against a challenger more than for what is in use
+        let loss = to.terms.loss_error.hypot(0.5 * from.terms.loss_error);
+        let noise = from.terms.error.hypot(to.terms.error).hypot(loss);
+        let margin = scorer.weights().margin.max(self.errors * noise);
+        // back to direct is the safe direction
+        if to.candidate.route.path.is_direct() { 0.4 * margin } else { margin }
     }
 
     /// The index of the candidate that should be used, among `scored` (eligible ones, cheapest first).

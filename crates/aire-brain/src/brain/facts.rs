@@ -9,6 +9,11 @@ use crate::estimate::Sample;
 use crate::output::{Event, Output};
 use crate::topology::{InstanceInfo, Refusal, RelayInfo};
 
+/// So many misses in a row without any answer are an outage near us.
+const OUTAGE: usize = 5;
+/// More than that need not be remembered.
+const UNEXPLAINED: usize = 16;
+
 /// What is no number is the worst there is.
 fn share(value: f64) -> f64 {
     if value.is_finite() { value.clamp(0.0, 1.0) } else { 1.0 }
@@ -83,16 +88,56 @@ impl Brain {
 
     /// A measurement of a route. Those of unknown destinations are dropped.
     pub fn handle_sample(&mut self, now: Time, route: &RouteId, sample: Sample, source: Source) {
+        if matches!(sample, Sample::Lost) && source != Source::Claimed {
+            return self.missed(now, route, source);
+        }
         let Some(state) = self.route_mut(route) else { return };
         let revived = state.add(now, sample, source);
-        let silent = matches!(sample, Sample::Lost) && state.falls_silent(now);
         if let Some(destination) = self.destinations.get_mut(&route.instance) {
             destination.dirty = true;
+        }
+        if matches!(sample, Sample::Rtt(_)) && source != Source::Claimed {
+            self.answered_at = now;
+            self.blame(now);
         }
         if source == Source::Payload {
             self.renew_interest(now, &route.instance.app);
         }
-        self.life_changed(now, route, revived, silent);
+        self.life_changed(now, route, revived, false);
+    }
+
+    /// An answer is missing. Where others answered since this route did, the route is to blame; otherwise that is
+    /// seen when the next answer comes, from wherever.
+    fn missed(&mut self, now: Time, route: &RouteId, source: Source) {
+        let answered_at = self.answered_at;
+        let Some(state) = self.route_mut(route) else { return };
+        state.miss();
+        let to_blame = answered_at > state.evidence.at();
+        let silent = to_blame && state.falls_silent(now);
+        if to_blame {
+            state.add(now, Sample::Lost, source);
+        } else if self.unexplained.len() < UNEXPLAINED {
+            self.unexplained.push((route.clone(), source));
+        }
+        if let Some(destination) = self.destinations.get_mut(&route.instance) {
+            destination.dirty = true;
+            destination.doubt_standby(&route.path);
+        }
+        self.life_changed(now, route, false, silent);
+    }
+
+    /// Something answers again: were many answers missing, the fault was near us and no path's; else the paths lost
+    /// them.
+    fn blame(&mut self, now: Time) {
+        let unexplained = std::mem::take(&mut self.unexplained);
+        if unexplained.len() >= OUTAGE {
+            return;
+        }
+        for (route, source) in unexplained {
+            if let Some(state) = self.route_mut(&route) {
+                state.add(now, Sample::Lost, source);
+            }
+        }
     }
 
     fn life_changed(&mut self, now: Time, route: &RouteId, revived: bool, silent: bool) {

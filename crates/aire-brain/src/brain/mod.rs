@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aire_types::{
-    AppName, AppProfile, Class, Decision, Instance, NodeName, Override, RouteId, Snapshot, Time,
+    AppName, AppProfile, Class, Decision, Instance, NodeName, Override, RouteId, Snapshot, Source, Time,
 };
 
 pub use choose::Explanation;
@@ -62,6 +62,10 @@ pub struct Brain {
     prober: Prober,
     outputs: VecDeque<Output>,
     review_at: Time,
+    /// When anything answered over any route.
+    answered_at: Time,
+    /// Answers that are missing since, and it is not clear whose fault that is.
+    unexplained: Vec<(RouteId, Source)>,
 }
 
 impl fmt::Debug for Brain {
@@ -93,6 +97,8 @@ impl Brain {
             prober: Prober::new(config.probe_bits_per_second, config.probe_burst),
             outputs: VecDeque::new(),
             review_at: Time::NEVER,
+            answered_at: Time::ZERO,
+            unexplained: Vec::new(),
             config,
         }
     }

@@ -81,11 +81,14 @@ impl Evidence {
             Sample::Lost => witness.loss.add(now, 1, 1),
             _ => {}
         }
-        match sample {
-            Sample::Rtt(_) if own => self.misses = 0,
-            Sample::Lost if own => self.misses = self.misses.saturating_add(1),
-            _ => {}
+        if own && matches!(sample, Sample::Rtt(_)) {
+            self.misses = 0;
         }
+    }
+
+    /// An answer is missing; whose fault that is ([`Sample::Lost`]) may be seen later.
+    pub(crate) fn miss(&mut self) {
+        self.misses = self.misses.saturating_add(1);
     }
 
     /// Forgets round trips: after an outage a path proves itself anew. Loss is remembered, it fades by itself.
@@ -175,6 +178,7 @@ impl Evidence {
             censor(&mut measured, millis(age));
         }
         self.worsen(now, &mut measured);
+        measured.rtt.censored |= self.misses > 0;
         measured
     }
 
@@ -295,7 +299,6 @@ mod tests {
     fn a_path_that_was_left_proves_itself_anew() {
         let mut evidence = fed(Source::Probe, 40, 10);
         evidence.add(Time::from_millis(1000), Sample::Lost, Source::Probe);
-        assert_eq!(evidence.misses(), 1);
         evidence.doubt();
         assert_eq!(evidence.count(), 0);
         assert!(evidence.measured(Time::from_millis(1000), 0, None).loss.value > 0.02);

@@ -11,6 +11,8 @@ const WEIGHT: f64 = 0.1;
 const MEMORY: Duration = Duration::from_secs(5);
 /// The window takes at most one sample of this long, so that it covers seconds even on a busy path.
 const SPACING: Duration = Duration::from_millis(50);
+/// A sample further from the average than so many deviations counts in it as if it were so far.
+const OUTLIER: f64 = 6.0;
 /// This many samples in a row far to one side of the average are a new level, not noise.
 const SHIFT: usize = 3;
 
@@ -55,7 +57,12 @@ impl Rtt {
         let gap = now.since(self.at).as_secs_f64();
         let slow = (gap / (gap + MEMORY.as_secs_f64())).clamp(0.002, WEIGHT);
         let weight = slow.max(1.0 / f64::from(self.count + 1));
-        let error = value - self.mean;
+        let mut error = value - self.mean;
+        // an outlier shows in the tail; in the average it would only be noise, and a new level is seen as such
+        if self.count >= 4 {
+            let most = OUTLIER * self.deviation.max(0.02 * self.mean);
+            error = error.clamp(-most, most);
+        }
         // the first error is the value itself, not a deviation
         if self.count == 1 {
             self.deviation = error.abs() / 2.0;

@@ -7,7 +7,7 @@ use aire_brain::{Brain, Config, Event, InstanceInfo, Output, RelayInfo};
 use aire_types::{AppName, Class, Instance, NodeName, Path, RouteId, Time};
 
 pub(crate) fn node(name: &str) -> NodeName {
-    NodeName::new(name).unwrap()
+    NodeName::new(name).expect("a name")
 }
 
 pub(crate) fn via(name: &str) -> Path {
@@ -15,7 +15,7 @@ pub(crate) fn via(name: &str) -> Path {
 }
 
 pub(crate) fn app() -> AppName {
-    AppName::new("db").unwrap()
+    AppName::new("db").expect("a name")
 }
 
 pub(crate) fn at(name: &str) -> Instance {
