@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use crate::admission::Guest;
+use crate::carrier::Listener;
 use crate::endpoint::{Shared, handshake};
 use crate::link::{self, quic};
 use crate::tls::TlsStream;
@@ -89,7 +90,7 @@ async fn dispatch(shared: Arc<Shared>, tcp: TcpStream, from: SocketAddr, preambl
         return shared.handler.event(NetEvent::BadPreamble { from, why });
     }
     let purpose = if preamble.kind == PreambleKind::Link { Purpose::Link } else { Purpose::Enrolment };
-    let done = match session(&shared, tcp, from, purpose).await {
+    let done = match session(&shared, tcp, from, purpose, None).await {
         Ok(stream) if purpose == Purpose::Enrolment => enrol::serve_tcp(&shared, stream, from).await,
         Ok(stream) => judge(&shared, &stream).map(|peer| {
             let (link, events) = link::tcp::start(stream, peer, shared.closing.child_token());
@@ -116,9 +117,10 @@ async fn carrier(shared: Arc<Shared>, tcp: TcpStream, from: SocketAddr, preamble
         }
         PreambleVerdict::Terminate(context) => {
             drop(guest);
-            let made = session(&shared, tcp, from, Purpose::Carrier)
-                .await
-                .and_then(|stream| judge(&shared, &stream).and_then(|peer| Carrier::new(stream, peer)));
+            let listener = Arc::new(Listener::default());
+            let made = session(&shared, tcp, from, Purpose::Carrier, Some(listener.clone())).await.and_then(
+                |stream| judge(&shared, &stream).and_then(|peer| Carrier::new(stream, &listener, peer)),
+            );
             match made {
                 Ok(carrier) => shared.handler.carrier(carrier, context),
                 Err(error) => {
@@ -135,11 +137,19 @@ async fn session(
     tcp: TcpStream,
     from: SocketAddr,
     purpose: Purpose,
+    listener: Option<Arc<Listener>>,
 ) -> Result<TlsStream, NetError> {
-    let config = shared.credentials.server(purpose).ok_or_else(|| NetError::Protocol {
+    let mut config = shared.credentials.server(purpose).ok_or_else(|| NetError::Protocol {
         addr: from,
         why: format!("it wants an {purpose}, which this agent does not serve"),
     })?;
+    if let Some(listener) = listener {
+        let mut carrier = (*config).clone();
+        carrier.key_log = listener;
+        // a ticket would be a record that the carrier's key did not count
+        carrier.send_tls13_tickets = 0;
+        config = Arc::new(carrier);
+    }
     let mut stream = TlsStream::server(tcp, from, config)?;
     handshake(&mut stream, from).await?;
     stream.require_alpn(match purpose {

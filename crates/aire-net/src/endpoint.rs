@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
+use crate::carrier::Listener;
 use crate::link::{self, quic};
 use crate::pipe_pool::PipePool;
 use crate::remembered::Remembered;
@@ -179,11 +180,14 @@ impl Endpoint {
         let credentials = &*self.shared.credentials;
         let tcp = self.shared.underlay.dial_tcp(first).await?;
         let name = credentials.server_name();
-        let mut stream = TlsStream::client(tcp, first, credentials.carrier_client(), name, preambles)?;
+        let listener = Arc::new(Listener::default());
+        let mut config = (*credentials.carrier_client()).clone();
+        config.key_log = listener.clone();
+        let mut stream = TlsStream::client(tcp, first, Arc::new(config), name, preambles)?;
         handshake(&mut stream, first).await?;
         let peer = self.judge(first, &stream)?;
         expected(&peer).map_err(|why| NetError::Peer { addr: first, why })?;
-        Carrier::new(stream, peer)
+        Carrier::new(stream, &listener, peer)
     }
 
     fn judge(&self, addr: SocketAddr, stream: &TlsStream) -> Result<PeerInfo, NetError> {

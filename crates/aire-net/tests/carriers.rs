@@ -4,6 +4,7 @@
 mod common;
 
 use std::future::poll_fn;
+use std::io::{Read, Write};
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
@@ -24,16 +25,44 @@ async fn write(carrier: &mut Carrier, frames: Vec<Frame>) -> Result<(), CarrierE
     within("write", poll_fn(|cx| carrier.poll_write_frames(cx, || frames.next()))).await
 }
 
-async fn read(carrier: &mut Carrier, count: usize) -> Result<Vec<Frame>, CarrierError> {
-    let mut frames = Vec::new();
+/// Reads until `sent` has arrived, and puts pieces of DATA together as they were sent.
+async fn read(carrier: &mut Carrier, sent: &[Frame]) -> Result<Vec<Frame>, CarrierError> {
+    let (wanted, mut taken) = (sent.iter().map(Frame::encoded_len).sum::<usize>(), 0);
+    let (mut frames, mut pieces) = (Vec::new(), Vec::new());
     within("read", async {
-        while frames.len() < count {
-            poll_fn(|cx| carrier.poll_read_frames(cx, &mut frames)).await?;
+        while taken < wanted {
+            poll_fn(|cx| carrier.poll_read_frames(cx, &mut pieces)).await?;
+            for (frame, length) in pieces.drain(..) {
+                taken += length;
+                join(&mut frames, frame, sent);
+            }
         }
-        for (frame, length) in &frames {
-            assert_eq!(frame.encoded_len(), *length);
+        assert_eq!(taken, wanted);
+        Ok(frames)
+    })
+    .await
+}
+
+fn join(frames: &mut Vec<Frame>, next: Frame, sent: &[Frame]) {
+    let at = frames.len().saturating_sub(1);
+    if let (Some(Frame::Data { bytes: part, .. }), Frame::Data { bytes: more, .. }) =
+        (frames.last_mut(), &next)
+        && matches!(&sent[at], Frame::Data { bytes, .. } if part.len() < bytes.len())
+    {
+        *part = [&part[..], &more[..]].concat().into();
+        return;
+    }
+    frames.push(next);
+}
+
+async fn ended(carrier: &mut Carrier) -> CarrierError {
+    let mut frames = Vec::new();
+    within("the end", async {
+        loop {
+            if let Err(error) = poll_fn(|cx| carrier.poll_read_frames(cx, &mut frames)).await {
+                return error;
+            }
         }
-        Ok(frames.into_iter().map(|(frame, _)| frame).collect())
     })
     .await
 }
@@ -67,7 +96,7 @@ async fn frames_of_all_sizes_cross_both_ways() {
         frames.push(Frame::Credit { stream: StreamId(1), offset });
     }
     for _ in 0..2 {
-        let (written, read) = tokio::join!(write(&mut a, frames.clone()), read(&mut b, frames.len()));
+        let (written, read) = tokio::join!(write(&mut a, frames.clone()), read(&mut b, &frames));
         written.unwrap();
         assert_eq!(read.unwrap(), frames);
         std::mem::swap(&mut a, &mut b);
@@ -75,7 +104,7 @@ async fn frames_of_all_sizes_cross_both_ways() {
     assert!(!a.has_pending_output());
     assert!(a.tcp_info().unwrap().bytes_sent > offset);
     a.close();
-    assert!(matches!(read(&mut b, 1).await, Err(CarrierError::Closed)));
+    assert!(matches!(ended(&mut b).await, CarrierError::Closed));
 }
 
 #[tokio::test]
@@ -84,25 +113,24 @@ async fn the_writer_is_asked_only_for_what_fits() {
     let source = Agent::start(mesh.member("a"), None);
     let mut destination = Agent::start(mesh.member("b"), None);
     let (mut a, mut b) = pair(&source, destination.addr(), 1, &mut destination).await;
-    let (mut offset, chunk) = (0, 64 * 1024);
+    let (mut sent, chunk) = (Vec::new(), 64 * 1024);
     // nobody reads: the writer must become pending
     within(
         "back-pressure",
         poll_fn(|cx| {
             let poll = a.poll_write_frames(cx, || {
-                offset += chunk as u64;
-                Some(data(offset - chunk as u64, chunk))
+                sent.push(data((sent.len() * chunk) as u64, chunk));
+                sent.last().cloned()
             });
             assert!(poll.is_pending());
             if a.has_pending_output() { Poll::Ready(()) } else { Poll::Pending }
         }),
     )
     .await;
-    let count = (offset / chunk as u64) as usize;
-    assert!(count < 1000, "{count} frames of 64 KiB were taken");
-    let (written, frames) = tokio::join!(write(&mut a, vec![]), read(&mut b, count));
+    assert!(sent.len() < 1000, "{} frames of 64 KiB were taken", sent.len());
+    let (written, read) = tokio::join!(write(&mut a, vec![]), read(&mut b, &sent));
     written.unwrap();
-    assert_eq!(frames.unwrap().len(), count);
+    assert!(read.unwrap() == sent);
 }
 
 #[tokio::test]
@@ -125,7 +153,7 @@ async fn carriers_through_two_relays_carry_data_and_ends() {
     let (mut a, mut b) = pair(&source, first.addr(), 3, &mut destination).await;
     let frames: Vec<Frame> = (0..64).map(|n| data(n * 100_000, 100_000)).collect();
     for _ in 0..2 {
-        let (written, read) = tokio::join!(write(&mut a, frames.clone()), read(&mut b, frames.len()));
+        let (written, read) = tokio::join!(write(&mut a, frames.clone()), read(&mut b, &frames));
         written.unwrap();
         assert!(read.unwrap() == frames, "the data changed on the way");
         std::mem::swap(&mut a, &mut b);
@@ -133,7 +161,7 @@ async fn carriers_through_two_relays_carry_data_and_ends() {
     assert!(first.handler.counters.forward.load(Ordering::Relaxed) > 6_400_000);
     assert!(first.handler.counters.backward.load(Ordering::Relaxed) > 6_400_000);
     b.abort();
-    assert!(matches!(read(&mut a, 1).await, Err(CarrierError::Lost(_))));
+    assert!(matches!(ended(&mut a).await, CarrierError::Lost(_)));
     drop(a);
     assert!(matches!(first.event().await, NetEvent::RelayEnded { end: RelayEnd::Reset, .. }));
 }
@@ -146,8 +174,8 @@ async fn a_relay_can_be_told_to_cut() {
     let mut relay = Agent::start(mesh.member("r"), Some(destination.addr()));
     let (mut a, mut b) = pair(&source, relay.addr(), 2, &mut destination).await;
     relay.handler.kill.cancel();
-    assert!(matches!(read(&mut a, 1).await, Err(CarrierError::Lost(_))));
-    assert!(matches!(read(&mut b, 1).await, Err(CarrierError::Lost(_))));
+    assert!(matches!(ended(&mut a).await, CarrierError::Lost(_)));
+    assert!(matches!(ended(&mut b).await, CarrierError::Lost(_)));
     assert!(matches!(relay.event().await, NetEvent::RelayEnded { end: RelayEnd::Killed, .. }));
 }
 
@@ -179,4 +207,71 @@ async fn without_a_valid_preamble_the_connection_is_closed_before_tls() {
         let event = agent.event().await;
         assert!(matches!(event, NetEvent::BadPreamble { .. } | NetEvent::Refused { .. }), "{event:?}");
     }
+}
+
+/// The other end is rustls itself, so the records must be those of TLS 1.3, key updates included.
+#[tokio::test]
+async fn rustls_understands_carriers_and_carriers_understand_rustls() {
+    let mesh = Mesh::new();
+    let member = mesh.member("a");
+    let mut destination = Agent::start(mesh.member("b"), None);
+    let addr = destination.addr();
+    let config = member.carrier_client();
+    let sent: Vec<Frame> = (0..50).map(|n| data(n * 50_000, 50_000)).collect();
+    let mut wire = Vec::new();
+    for frame in &sent {
+        frame.encode_head(&mut wire);
+        let Frame::Data { bytes, .. } = frame else { unreachable!() };
+        wire.extend_from_slice(bytes);
+    }
+    let expected = wire.clone();
+    let peer = tokio::task::spawn_blocking(move || {
+        let mut tcp = std::net::TcpStream::connect(addr).unwrap();
+        tcp.set_read_timeout(Some(DEADLINE)).unwrap();
+        tcp.write_all(&preamble(1)).unwrap();
+        let mut session = rustls::ClientConnection::new(config, member.server_name()).unwrap();
+        let mut tls = rustls::Stream::new(&mut session, &mut tcp);
+        for part in wire.chunks(300_000) {
+            tls.write_all(part).unwrap();
+            // asks the other end to renew its key too
+            tls.conn.refresh_traffic_keys().unwrap();
+        }
+        let exported = tls.conn.export_keying_material([0; 32], b"EXPORTER-x", Some(&b"y"[..])).unwrap();
+        let mut back = vec![0; wire.len()];
+        tls.read_exact(&mut back).unwrap();
+        assert_eq!(tls.read(&mut [0; 10]).unwrap(), 0, "close_notify must be a clean end");
+        (exported, back)
+    });
+    let mut carrier = destination.carrier().await;
+    assert!(read(&mut carrier, &sent).await.unwrap() == sent);
+    let exported = carrier.exporter(b"EXPORTER-x", b"y").unwrap();
+    write(&mut carrier, sent).await.unwrap();
+    carrier.close();
+    assert!(within("the peer", peer).await.unwrap() == (exported, expected));
+}
+
+#[tokio::test]
+async fn a_changed_record_ends_the_carrier() {
+    let mesh = Mesh::new();
+    let source = Agent::start(mesh.member("a"), None);
+    let mut destination = Agent::start(mesh.member("b"), None);
+    let front = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (first, target) = (front.local_addr().unwrap(), destination.addr());
+    tokio::spawn(async move {
+        let (client, _) = front.accept().await.unwrap();
+        let (mut from, mut back) = client.into_split();
+        let (mut answers, mut to) = TcpStream::connect(target).await.unwrap().into_split();
+        tokio::spawn(async move { tokio::io::copy(&mut answers, &mut back).await });
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(taken @ 1..) = from.read(&mut buffer).await {
+            if taken > 10_000 {
+                buffer[5000] ^= 1;
+            }
+            to.write_all(&buffer[..taken]).await.unwrap();
+        }
+    });
+    let (mut a, mut b) = pair(&source, first, 1, &mut destination).await;
+    write(&mut a, vec![data(0, 12_000)]).await.unwrap();
+    let error = ended(&mut b).await;
+    assert!(matches!(error, CarrierError::Tls(rustls::Error::DecryptError)), "{error}");
 }

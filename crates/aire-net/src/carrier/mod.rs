@@ -1,6 +1,10 @@
 //! The end of a carrier: frames in and out of one TLS session over one TCP connection.
 
+mod keys;
+mod open;
+mod parse;
 mod read;
+mod seal;
 mod write;
 
 use std::io;
@@ -9,10 +13,13 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
 use aire_wire::{ALPN_CARRIER, DecodeError};
-use bytes::BytesMut;
-use rustls::Connection;
 use tokio::net::TcpStream;
 
+use self::keys::Keys;
+pub(crate) use self::keys::Listener;
+use self::open::Inbox;
+use self::parse::Parser;
+use self::seal::Outbox;
 use crate::tls::TlsStream;
 use crate::{NetError, PeerInfo, TcpInfo, options};
 
@@ -35,25 +42,40 @@ pub enum CarrierError {
 
 /// One end of a carrier. One task polls it; nothing runs in the background.
 pub struct Carrier {
-    tcp: Arc<TcpStream>,
+    tcp: TcpStream,
     addr: SocketAddr,
     peer: PeerInfo,
-    session: Connection,
-    /// Ciphertext not yet decrypted.
-    input: BytesMut,
-    /// Frames not yet taken, the last perhaps in part.
-    plaintext: BytesMut,
+    keys: Keys,
+    inbox: Inbox,
+    parser: Parser,
+    outbox: Outbox,
+    /// The head of the frame that is being written.
     head: Vec<u8>,
+    /// The peer asked for a new key of ours.
+    update_due: bool,
     /// Why nothing more will arrive.
     ended: Option<CarrierError>,
 }
 
 impl Carrier {
-    pub(crate) fn new(stream: TlsStream, peer: PeerInfo) -> Result<Self, NetError> {
+    /// Takes over a session whose handshake is complete and whose secrets `listener` heard.
+    pub(crate) fn new(stream: TlsStream, listener: &Listener, peer: PeerInfo) -> Result<Self, NetError> {
         stream.require_alpn(ALPN_CARRIER)?;
         let TlsStream { tcp, addr, session, input, .. } = stream;
-        let (plaintext, head) = (BytesMut::new(), Vec::new());
-        Ok(Carrier { tcp, addr, peer, session, input, plaintext, head, ended: None })
+        let keys = Keys::new(&session, listener).map_err(|source| NetError::Tls { addr, source })?;
+        let tcp = Arc::into_inner(tcp).expect("nobody but the stream held its socket");
+        Ok(Carrier {
+            tcp,
+            addr,
+            peer,
+            keys,
+            inbox: Inbox::new(input),
+            parser: Parser::default(),
+            outbox: Outbox::default(),
+            head: Vec::new(),
+            update_due: false,
+            ended: None,
+        })
     }
 
     /// Who is at the other end.
@@ -69,9 +91,9 @@ impl Carrier {
     /// Key material that both ends of this very session derive alike (RFC 5705).
     ///
     /// # Errors
-    /// The session failed before.
+    /// The label or the context is longer than TLS allows.
     pub fn exporter(&self, label: &[u8], context: &[u8]) -> Result<[u8; 32], CarrierError> {
-        Ok(self.session.export_keying_material([0; 32], label, Some(context))?)
+        Ok(self.keys.export(label, context)?)
     }
 
     /// What the kernel knows about the connection to [`Self::neighbour`].
@@ -79,13 +101,21 @@ impl Carrier {
     /// # Errors
     /// The kernel does not tell.
     pub fn tcp_info(&self) -> io::Result<TcpInfo> {
-        TcpInfo::read(&*self.tcp)
+        TcpInfo::read(&self.tcp)
+    }
+
+    /// Gives back the memory of buffers that hold nothing. For carriers that have been idle for a while.
+    pub fn relax(&mut self) {
+        self.inbox.shrink();
+        self.outbox.shrink();
+        self.head = Vec::new();
     }
 
     /// Says goodbye as far as the socket takes it at once, and closes. Write a CLOSE frame first.
     pub fn close(mut self) {
-        self.session.send_close_notify();
-        let _ = self.session.write_tls(&mut write::Socket(&self.tcp));
+        if self.outbox.close_notify(&mut self.keys.send).is_ok() {
+            let _ = self.tcp.try_write(self.outbox.pending());
+        }
     }
 
     /// Closes with a reset; what is unsent is thrown away.

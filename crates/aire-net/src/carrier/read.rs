@@ -1,99 +1,60 @@
-use std::io::{self, BufRead, Read};
+use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use aire_wire::Frame;
-use bytes::{Buf, BytesMut};
-use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
 
+use super::open::Opened;
 use super::{Carrier, CarrierError};
 
-/// After so many bytes of frames the caller gets its turn.
-const TURN: usize = 512 * 1024;
-
-struct Socket<'a>(&'a TcpStream);
-
-impl Read for Socket<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
-}
-
 impl Carrier {
-    /// Appends frames that have arrived to `frames`, each with its length on the wire. Ready when there is at least
-    /// one; call again until pending. Application bytes are not copied.
+    /// Appends what has arrived to `frames`, each with its length on the wire; ready when there is at least one.
+    /// Call again until pending: a call reads from the socket about once. Application bytes are seldom copied. A
+    /// DATA frame may come in pieces, whose lengths add up to that of the whole.
     ///
     /// # Errors
-    /// The carrier has ended, in order or not.
+    /// The carrier has ended, in order or not, and everything before its end was given.
     pub fn poll_read_frames(
         &mut self,
         cx: &mut Context<'_>,
         frames: &mut Vec<(Frame, usize)>,
     ) -> Poll<Result<(), CarrierError>> {
-        let mut turn = 0;
+        let before = frames.len();
         loop {
-            while turn < TURN {
-                let Some((frame, length)) = Frame::take(&mut self.plaintext)? else { break };
-                turn += length;
-                frames.push((frame, length));
-            }
-            if turn >= TURN {
-                return Poll::Ready(Ok(()));
-            }
             if self.ended.is_none() {
-                match self.decrypt_some(cx) {
-                    Poll::Ready(Ok(())) => continue,
-                    Poll::Ready(Err(error)) => {
-                        // what came before the end is still to be taken
-                        self.ended = Some(error);
-                        continue;
-                    }
-                    Poll::Pending if turn == 0 => return Poll::Pending,
-                    Poll::Pending => return Poll::Ready(Ok(())),
-                }
+                self.ended = self.take_frames(frames).err();
             }
-            if turn > 0 {
+            if frames.len() > before {
                 return Poll::Ready(Ok(()));
             }
-            let error = self.ended.replace(CarrierError::Closed).unwrap_or(CarrierError::Closed);
-            return Poll::Ready(Err(error));
+            if let Some(ended) = self.ended.replace(CarrierError::Closed) {
+                return Poll::Ready(Err(ended));
+            }
+            self.ended = None;
+            let room = self.inbox.room();
+            let size = room.capacity() - room.len();
+            match ready!(poll_read_buf(Pin::new(&mut self.tcp), cx, room)) {
+                Ok(0) => self.ended = Some(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                Ok(taken) => self.inbox.adapt(taken, size),
+                Err(error) => self.ended = Some(error.into()),
+            }
         }
     }
 
-    fn decrypt_some(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CarrierError>> {
-        let taken = if self.input.is_empty() {
-            loop {
-                ready!(self.tcp.poll_read_ready(cx))?;
-                match self.session.read_tls(&mut Socket(&self.tcp)) {
-                    Ok(taken) => break taken,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Poll::Ready(Err(error.into())),
-                }
+    /// Decrypts and parses what is here. The error is why nothing more will come.
+    fn take_frames(&mut self, frames: &mut Vec<(Frame, usize)>) -> Result<(), CarrierError> {
+        let end = loop {
+            match self.inbox.open(&mut self.keys.receive) {
+                Ok(Opened::Nothing) => break None,
+                Ok(Opened::Record) => {}
+                Ok(Opened::UpdateRequested) => self.update_due = true,
+                Ok(Opened::Closed) => break Some(CarrierError::Closed),
+                Err(error) => break Some(error.into()),
             }
-        } else {
-            let taken = self.session.read_tls(&mut &self.input[..])?;
-            self.input.advance(taken);
-            taken
         };
-        if taken == 0 {
-            return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
-        }
-        self.session.process_new_packets()?;
-        Poll::Ready(drain(&mut self.session, &mut self.plaintext))
-    }
-}
-
-fn drain(session: &mut rustls::Connection, plaintext: &mut BytesMut) -> Result<(), CarrierError> {
-    let mut reader = session.reader();
-    loop {
-        match reader.fill_buf() {
-            Ok([]) => return Err(CarrierError::Closed),
-            Ok(bytes) => {
-                plaintext.extend_from_slice(bytes);
-                let taken = bytes.len();
-                reader.consume(taken);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
+        let (parser, copy_below) = (&mut self.parser, self.inbox.copy_below());
+        self.inbox.with_plain(|plain| parser.take(plain, copy_below, frames))?;
+        end.map_or(Ok(()), Err)
     }
 }
