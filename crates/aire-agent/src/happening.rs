@@ -6,7 +6,6 @@ use aire_types::{AppName, NodeName};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weight {
     Info,
-    Notice,
     Warning,
 }
 
@@ -30,25 +29,27 @@ macro_rules! kinds {
 
 kinds! {
     Started = "started" Info,
-    Draining = "draining" Notice,
+    Draining = "draining" Info,
     LinkUp = "link-up" Info,
-    LinkDown = "link-down" Notice,
-    NodeGone = "node-gone" Notice,
+    LinkDown = "link-down" Info,
+    NodeGone = "node-gone" Info,
     RecordRejected = "record-rejected" Warning,
     MessageRejected = "message-rejected" Warning,
     StrangerRejected = "stranger-rejected" Warning,
     Outrun = "outrun" Warning,
     CircuitRefused = "circuit-refused" Warning,
-    CircuitClosed = "circuit-closed" Notice,
+    CircuitClosed = "circuit-closed" Info,
     PathPreferred = "path-preferred" Info,
-    PathSilent = "path-silent" Notice,
+    PathSilent = "path-silent" Info,
     PathAnswering = "path-answering" Info,
-    PathLeft = "path-left" Notice,
+    PathLeft = "path-left" Info,
     PathMoved = "path-moved" Info,
     PinUnusable = "pin-unusable" Warning,
     NoPath = "no-path" Warning,
+    NoInstance = "no-instance" Warning,
     StreamDenied = "stream-denied" Warning,
-    StreamReset = "stream-reset" Notice,
+    StreamReset = "stream-reset" Info,
+    TargetFailed = "target-failed" Warning,
     PolicyLoaded = "policy-loaded" Info,
     PolicyInvalid = "policy-invalid" Warning,
     CertificateRenewed = "certificate-renewed" Info,
@@ -56,6 +57,7 @@ kinds! {
     Enrolled = "enrolled" Info,
     EnrolmentRefused = "enrolment-refused" Warning,
     Listener = "listener" Warning,
+    Discovery = "discovery" Warning,
     Machine = "machine" Warning,
 }
 

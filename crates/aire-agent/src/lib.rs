@@ -1,1 +1,78 @@
 //! A running agent, assembled from its configuration.
+
+mod agent;
+mod carry;
+mod clock;
+mod config;
+mod control;
+mod crypto;
+mod gate;
+mod handler;
+mod happening;
+mod incoming;
+mod joining;
+mod ledger;
+mod linking;
+mod local;
+mod machine;
+mod membership;
+mod outgoing;
+mod run;
+mod upkeep;
+mod view;
+
+pub use config::{
+    Config, ConfigError, DEFAULT_ADMIN, DEFAULT_LISTEN, RawApp, RawConfig, RawRelay, RawTo, Served, To,
+};
+pub use gate::GateError;
+pub use membership::MembershipError;
+pub use run::run;
+
+use aire_types::Role;
+
+/// Why an agent could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The policies.
+    #[error(transparent)]
+    Policy(#[from] GateError),
+    /// Certificate, key or token.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+    /// The agent's port.
+    #[error(transparent)]
+    Net(#[from] aire_net::NetError),
+    /// A port for applications.
+    #[error(transparent)]
+    Listener(#[from] aire_ingress::BindError),
+    /// The admin port.
+    #[error(transparent)]
+    Admin(#[from] aire_admin::BindError),
+    /// Seeds that are none.
+    #[error("{0}")]
+    Seeds(String),
+    /// The table of an emulated network.
+    #[error("the underlay table {0}")]
+    Underlay(String),
+    /// The token is for something else than the configuration.
+    #[error("the token is for {}, and the configuration for {}; ask for a token with that scope", role(granted), role(wanted))]
+    Scope {
+        /// What the token gives.
+        granted: Role,
+        /// What the configuration asks for.
+        wanted: Role,
+    },
+    /// Nobody took this node.
+    #[error("this node did not get into the mesh: {0}")]
+    NotTaken(String),
+    /// This machine.
+    #[error("this machine does not do what an agent needs: {0}")]
+    Machine(String),
+}
+
+fn role(role: &Role) -> String {
+    match role {
+        Role::App(app) => format!("the app {app}"),
+        Role::Relay => "a relay (leave out --app)".to_owned(),
+    }
+}

@@ -53,6 +53,11 @@ impl Leaf {
     }
 }
 
+/// Whom a certificate (DER) claims to be of. Nothing is verified: only good for deciding whether verifying is worth it.
+pub fn claimed_identity(leaf: &[u8]) -> Option<Identity> {
+    Leaf::parse(leaf).ok().map(|leaf| leaf.identity)
+}
+
 /// The one URI of the certificate (X.509-SVID, section 2).
 pub(crate) fn spiffe_id<'a>(certificate: &'a X509Certificate<'_>) -> Result<&'a str, LeafError> {
     let names = certificate.subject_alternative_name().map_err(|_| LeafError::Encoding)?;

@@ -31,6 +31,7 @@ pub use authority::{Authority, CA_LIFETIME, CLOCK_SKEW, EnrolError, SVID_LIFETIM
 pub use digest::Fingerprint;
 pub use enrol::{EnrolRequest, EnrolResponse, JoinError, MAX_MESSAGE, MessageError, Refusal};
 pub use explain::explain_tls;
+pub use leaf::claimed_identity;
 pub use key::{NodeKey, PublicKey, SignatureError};
 pub use rotation::Rotation;
 pub use state::StateError;

@@ -3,13 +3,14 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use aire_circuit::{Leave, LeaveConfig, LeaveOutput, Progress, Symptom};
+use aire_circuit::{LeftBecause, Pool, PoolEvent, Progress, Wants};
 use aire_stream::{Association as Core, Budget, CarrierId, Config, Output, Side};
 use aire_types::{AppName, Class, Path, Time};
-use aire_wire::{CarrierClose, ResetCode, StreamId};
+use aire_wire::{CarrierClose, CircuitId, ResetCode, StreamId};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
+use super::keeper::Keeper;
 use crate::clock::Clock;
 
 /// Payload round trips of one carrier are reported at most so often.
@@ -24,16 +25,20 @@ pub(crate) enum Report {
     Ended { stream: StreamId, reset: Option<ResetCode>, moves: u32, bytes_in: u64, bytes_out: u64 },
     /// A carrier's round trip, measured on payload.
     Rtt { path: Path, rtt: Duration },
-    /// A carrier is late; its bytes go over another one as well.
-    Hedge { carrier: CarrierId },
-    /// A late carrier shows life again.
-    Recovered { carrier: CarrierId },
-    /// A carrier is dead.
-    Dead { carrier: CarrierId, silent: Duration },
-    /// A path is not what it used to be.
-    Degraded { path: Path, symptom: Symptom },
-    /// A busy stream shares its carrier.
-    WantCarrier { stream: StreamId },
+    /// Source: a circuit along the path is wanted.
+    Negotiate { path: Path },
+    /// Source: a circuit is not wanted any more.
+    Release { circuit: CircuitId },
+    /// Source: a carrier is to be dialled.
+    Dial { carrier: CarrierId, circuit: CircuitId, path: Path, class: Class },
+    /// Source: a carrier is given up; its dial too.
+    Abandoned { carrier: CarrierId },
+    /// Source: a path changed for the worse, or was left.
+    Rerank { path: Path, because: LeftBecause },
+    /// Source: streams wait and nothing is open.
+    NoPath,
+    /// Source: something for the operator.
+    Path(PoolEvent),
     /// A carrier is gone, and why.
     CarrierDown { carrier: CarrierId, close: Option<CarrierClose>, why: String },
 }
@@ -43,7 +48,7 @@ pub(crate) enum Report {
 /// Every call takes the lock once, pumps the core, and wakes who has something to do after the lock is released.
 pub(crate) struct Association {
     pub(super) clock: Clock,
-    inner: Mutex<Inner>,
+    pub(super) inner: Mutex<Inner>,
     timer: Notify,
     reports: mpsc::UnboundedSender<Report>,
 }
@@ -65,11 +70,18 @@ pub(super) struct StreamSlot {
 
 pub(super) struct Inner {
     pub(super) core: Core,
-    pub(super) leave: Leave,
+    pub(super) keeper: Keeper,
+    /// Busy streams that share a carrier.
+    crowded: Vec<StreamId>,
     pub(super) carriers: BTreeMap<CarrierId, CarrierSlot>,
     pub(super) streams: HashMap<StreamId, StreamSlot>,
-    woken: Vec<Waker>,
-    reports: Vec<Report>,
+    pub(super) woken: Vec<Waker>,
+    pub(super) reports: Vec<Report>,
+    /// Keep carriers open without streams too.
+    warm: bool,
+    /// The destination has taken a carrier: it knows the association.
+    pub(super) joined: bool,
+    told: Wants,
     /// What the timer task sleeps until.
     armed: Time,
     over: bool,
@@ -77,19 +89,23 @@ pub(super) struct Inner {
 
 impl Association {
     /// An association without carriers, and where its reports arrive.
-    pub(crate) fn new(clock: Clock, side: Side, budget: Budget, seed: u64) -> (Arc<Self>, mpsc::UnboundedReceiver<Report>) {
-        let leave = match side {
-            Side::Source => LeaveConfig::source(seed),
-            Side::Destination => LeaveConfig::destination(seed),
+    pub(crate) fn new(clock: Clock, keeper: Keeper, budget: Budget) -> (Arc<Self>, mpsc::UnboundedReceiver<Report>) {
+        let side = match keeper {
+            Keeper::Source(_) => Side::Source,
+            Keeper::Destination(_) => Side::Destination,
         };
         let (reports, receiver) = mpsc::unbounded_channel();
         let inner = Inner {
-            core: Core::new(Config::new(side), budget, clock.now()),
-            leave: Leave::new(leave),
+            core: Core::new(Config::new(side), budget),
+            keeper,
+            crowded: Vec::new(),
             carriers: BTreeMap::new(),
             streams: HashMap::new(),
             woken: Vec::new(),
             reports: Vec::new(),
+            warm: false,
+            joined: false,
+            told: Wants::default(),
             armed: Time::NEVER,
             over: false,
         };
@@ -152,79 +168,60 @@ impl Association {
         });
     }
 
-    /// Adds a carrier; its task is [`super::carrier::run`].
-    pub(crate) fn carrier_up(&self, carrier: CarrierId, path: Path, hint: Option<Duration>) {
+    /// Adds a carrier; its task is [`super::carrier::run`]. `sent` and `received` are the bytes of the frames that
+    /// joined it.
+    pub(crate) fn carrier_up(&self, carrier: CarrierId, path: Path, sent: usize, received: usize) {
         self.with(|now, inner| {
-            inner.leave.handle_up(now, circuit_id(carrier), path.clone(), hint);
-            inner.carriers.insert(
-                carrier,
-                CarrierSlot { path, waker: None, closing: None, reported: Time::ZERO },
-            );
-            inner.core.handle_carrier_up(now, carrier);
+            let slot = CarrierSlot { path: path.clone(), waker: None, closing: None, reported: Time::ZERO };
+            inner.carriers.insert(carrier, slot);
+            inner.core.handle_carrier_up(now, carrier, sent, received);
+            inner.keeper.up(now, carrier, &path);
+            inner.relieve(now, carrier, &path);
         });
     }
 
     /// A carrier has ended; `close` is what the peer said, if it said something.
     pub(super) fn carrier_down(&self, carrier: CarrierId, close: Option<CarrierClose>, why: String) {
         self.with(|now, inner| {
-            inner.leave.handle_down(circuit_id(carrier));
             inner.carriers.remove(&carrier);
+            inner.keeper.down(now, carrier);
             inner.core.handle_carrier_down(now, carrier);
             inner.reports.push(Report::CarrierDown { carrier, close, why });
         });
     }
 
-    /// Ends a carrier in order.
-    pub(crate) fn close_carrier(&self, carrier: CarrierId, code: CarrierClose, reason: &str) {
+    /// A probe of a path's circuit was answered or lost.
+    pub(crate) fn probed(&self, path: &Path, rtt: Option<Duration>) {
+        self.with_pool(|now, pool| pool.handle_probe(now, path, rtt));
+    }
+
+    /// Does something with the pool of a source.
+    pub(crate) fn with_pool(&self, act: impl FnOnce(Time, &mut Pool)) {
+        self.with(|now, inner| {
+            if let Some(pool) = inner.keeper.pool() {
+                act(now, pool);
+            }
+        });
+    }
+
+    /// Keeps carriers open without streams too, or not.
+    pub(crate) fn keep_warm(&self, warm: bool) {
+        self.with(|_, inner| inner.warm = warm);
+    }
+
+    /// Ends all carriers in order.
+    pub(crate) fn close_all(&self, code: CarrierClose, reason: &str) {
         self.with(|_, inner| {
-            if let Some(slot) = inner.carriers.get_mut(&carrier) {
+            for slot in inner.carriers.values_mut() {
                 slot.closing = Some((code, reason.to_owned()));
                 inner.woken.extend(slot.waker.take());
             }
         });
     }
 
-    /// Ends all carriers in order.
-    pub(crate) fn close_all(&self, code: CarrierClose, reason: &str) {
-        let carriers: Vec<CarrierId> = self.with(|_, inner| inner.carriers.keys().copied().collect());
-        carriers.into_iter().for_each(|carrier| self.close_carrier(carrier, code, reason));
-    }
-
-    /// New streams and running ones go over this carrier.
-    pub(crate) fn prefer(&self, carrier: CarrierId) {
-        self.with(|now, inner| inner.core.prefer(now, carrier));
-    }
-
-    /// Sends what one carrier has not acknowledged over another one as well.
-    pub(crate) fn hedge(&self, from: CarrierId, onto: CarrierId) {
-        self.with(|now, inner| inner.core.hedge(now, from, onto));
-    }
-
-    /// Moves everything off a carrier that is held for dead; what still arrives on it counts.
-    pub(crate) fn abandon(&self, carrier: CarrierId) {
-        self.with(|now, inner| inner.core.abandon(now, carrier));
-    }
-
-    /// Moves a share (0 to 1) of the streams from one carrier to another; how many went.
-    pub(crate) fn move_share(&self, from: CarrierId, to: CarrierId, share: f64) -> usize {
-        self.with(|now, inner| {
-            let streams = inner.core.streams_on(from);
-            let count = (streams.len() as f64 * share).ceil() as usize;
-            for stream in streams.into_iter().take(count) {
-                inner.core.move_stream(now, stream, to);
-            }
-            count
-        })
-    }
-
-    /// Asks for a sign of life.
-    pub(crate) fn ping(&self, carrier: CarrierId) {
-        self.with(|now, inner| inner.core.ping(now, carrier));
-    }
-
-    /// A probe of a path's circuit was answered or lost.
-    pub(crate) fn probed(&self, path: &Path, rtt: Option<Duration>) {
-        self.with(|now, inner| inner.leave.handle_probe(now, path, rtt));
+    /// Does the destination know the association?
+    pub(crate) fn is_joined(&self) -> bool {
+        self.inner.lock().joined
     }
 
     /// Reads the core.
@@ -243,9 +240,11 @@ impl Association {
         inner.carriers.iter().map(|(id, slot)| (*id, slot.path.clone())).collect()
     }
 
-    /// How many streams are open.
-    pub(crate) fn stream_count(&self) -> usize {
-        self.inner.lock().streams.len()
+    /// The streams with their classes.
+    pub(crate) fn streams(&self) -> Vec<(StreamId, Class)> {
+        let inner = self.inner.lock();
+        let state = |stream: &StreamId| Some((*stream, inner.core.stream(*stream)?.class));
+        inner.streams.keys().filter_map(state).collect()
     }
 
     /// Lets the timer task go; the association is of no more use.
@@ -263,11 +262,10 @@ impl Inner {
                 quiet = false;
                 self.handle_output(now, output);
             }
-            while let Some(output) = self.leave.poll_output() {
+            while self.follow_keeper(now) {
                 quiet = false;
-                self.handle_leave(now, output);
             }
-            if quiet {
+            if quiet && !self.tell_wants(now) {
                 return;
             }
         }
@@ -306,10 +304,10 @@ impl Inner {
             Output::Progress { carrier } => self.progress(now, carrier, None),
             Output::Outstanding { carrier } => {
                 let since = self.core.carrier(carrier).and_then(|state| state.outstanding_since);
-                self.leave.handle_outstanding(circuit_id(carrier), since.unwrap_or(now));
+                self.keeper.outstanding(now, carrier, since.unwrap_or(now));
             }
             Output::Moved { .. } => {}
-            Output::WantCarrier { stream } => self.reports.push(Report::WantCarrier { stream }),
+            Output::WantCarrier { stream } => self.crowded.push(stream),
         }
     }
 
@@ -317,7 +315,7 @@ impl Inner {
         let Some(state) = self.core.carrier(carrier) else { return };
         let loaded = state.window > 0 && state.in_flight * 2 > state.window;
         let progress = Progress { rtt, outstanding_since: state.outstanding_since, loaded };
-        self.leave.handle_progress(now, circuit_id(carrier), progress);
+        self.keeper.progress(now, carrier, progress);
         let Some(slot) = self.carriers.get_mut(&carrier) else { return };
         if let Some(rtt) = rtt
             && now.since(slot.reported) >= RTT_REPORT
@@ -327,17 +325,37 @@ impl Inner {
         }
     }
 
-    fn handle_leave(&mut self, now: Time, output: LeaveOutput) {
-        match output {
-            LeaveOutput::Ping { carrier } => self.core.ping(now, stream_id(carrier)),
-            LeaveOutput::Hedge { carrier } => self.reports.push(Report::Hedge { carrier: stream_id(carrier) }),
-            LeaveOutput::Recovered { carrier } => {
-                self.reports.push(Report::Recovered { carrier: stream_id(carrier) });
-            }
-            LeaveOutput::Dead { carrier, silent } => {
-                self.reports.push(Report::Dead { carrier: stream_id(carrier), silent });
-            }
-            LeaveOutput::Degraded { path, symptom } => self.reports.push(Report::Degraded { path, symptom }),
+    /// Tells the pool what the streams need; false when nothing changed.
+    fn tell_wants(&mut self, now: Time) -> bool {
+        self.crowded.retain(|stream| self.streams.contains_key(stream));
+        let busy = if self.crowded.is_empty() { 0 } else { self.crowded.len() + 1 };
+        let wants = Wants { streams: self.streams.len(), busy, warm: self.warm };
+        if wants == self.told {
+            return false;
+        }
+        self.told = wants;
+        self.keeper.wants(now, wants);
+        true
+    }
+
+    /// A further carrier on a path takes over one of the busy streams that share another.
+    fn relieve(&mut self, now: Time, carrier: CarrierId, path: &Path) {
+        let on_path = |inner: &Self, stream: &StreamId| {
+            let used = inner.core.stream(*stream).and_then(|state| state.carrier);
+            used.is_some_and(|used| used != carrier && inner.carriers.get(&used).is_some_and(|s| s.path == *path))
+        };
+        if let Some(at) = self.crowded.iter().position(|stream| on_path(self, stream)) {
+            let stream = self.crowded.remove(at);
+            self.core.move_stream(now, stream, carrier);
+        }
+    }
+
+    /// Ends a carrier: in order, or, where it is held for dead, as soon as its task can.
+    pub(super) fn close(&mut self, carrier: CarrierId, dead: bool) {
+        if let Some(slot) = self.carriers.get_mut(&carrier) {
+            let reason = if dead { "it does not answer" } else { "not needed" };
+            slot.closing = Some((CarrierClose::Done, reason.to_owned()));
+            self.woken.extend(slot.waker.take());
         }
     }
 
@@ -347,18 +365,9 @@ impl Inner {
     }
 
     fn deadline(&self) -> Time {
-        let deadlines = [self.core.poll_timeout(), self.leave.poll_timeout()];
+        let deadlines = [self.core.poll_timeout(), self.keeper.poll_timeout()];
         deadlines.into_iter().flatten().min().unwrap_or(Time::NEVER)
     }
-}
-
-/// The two cores do not know each other; a carrier has one number in both.
-const fn circuit_id(carrier: CarrierId) -> aire_circuit::CarrierId {
-    aire_circuit::CarrierId(carrier.0)
-}
-
-const fn stream_id(carrier: aire_circuit::CarrierId) -> CarrierId {
-    CarrierId(carrier.0)
 }
 
 /// Tells an association when its time has come.
@@ -378,9 +387,7 @@ async fn tick(association: Arc<Association>) {
                     if inner.core.poll_timeout().is_some_and(|at| at <= now) {
                         inner.core.handle_timeout(now);
                     }
-                    if inner.leave.poll_timeout().is_some_and(|at| at <= now) {
-                        inner.leave.handle_timeout(now);
-                    }
+                    inner.keeper.timeout(now);
                 });
             }
             () = association.timer.notified() => {}

@@ -63,7 +63,7 @@ pub(crate) async fn run(
 }
 
 /// Writes a CLOSE, as far as the socket takes it within a moment.
-pub(super) async fn say_goodbye(carrier: &mut Carrier, code: CarrierClose, reason: &str) {
+pub(crate) async fn say_goodbye(carrier: &mut Carrier, code: CarrierClose, reason: &str) {
     let mut frame = Some(Frame::Close { code, reason: reason.to_owned() });
     let written = poll_fn(|cx| carrier.poll_write_frames(cx, || frame.take()));
     let _ = tokio::time::timeout(Duration::from_millis(500), written).await;
@@ -81,6 +81,10 @@ struct Task<'a> {
 impl Task<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Poll<End> {
         loop {
+            // A dead path takes no more bytes, so its end cannot wait for the socket.
+            if let Some((code, reason)) = self.association.closing(self.id) {
+                return Poll::Ready(End::Own(code, reason));
+            }
             if !self.arrived.is_empty()
                 && let Err(end) = self.receive()
             {
@@ -89,17 +93,13 @@ impl Task<'_> {
             let waker = cx.waker().clone();
             let (association, id) = (self.association, self.id);
             let (outbox, portion) = (&mut self.outbox, &mut self.portion);
-            let mut closing = None;
             let written = carrier.poll_write_frames(cx, || {
                 if outbox.is_empty() {
-                    closing = association.refill(id, portion, &waker);
+                    association.refill(id, portion, &waker);
                     outbox.extend(portion.drain(..));
                 }
                 outbox.pop_front()
             });
-            if let Some((code, reason)) = closing {
-                return Poll::Ready(End::Own(code, reason));
-            }
             if let Poll::Ready(Err(error)) = written {
                 return Poll::Ready(End::Lost(error.to_string()));
             }
@@ -134,7 +134,7 @@ impl Task<'_> {
         if let Ok(info) = carrier.tcp_info() {
             self.association.tcp_info(
                 self.id,
-                TcpFacts { rtt: info.rtt, retransmitted: info.retransmitted, sent: info.segments_out },
+                TcpFacts { retransmitted: info.retransmits.into() },
             );
         }
     }
@@ -150,7 +150,7 @@ impl Association {
         self.with(|now, inner| {
             for (frame, length) in frames.drain(..) {
                 if matches!(frame, Frame::Joined { .. }) {
-                    continue;
+                    inner.joined = true;
                 }
                 inner.core.handle_frame(now, id, frame, length)?;
             }
@@ -159,21 +159,22 @@ impl Association {
     }
 
     /// What the carrier should send next; where there is nothing, `waker` is called when there is.
-    fn refill(&self, id: CarrierId, portion: &mut Vec<Frame>, waker: &Waker) -> Option<(CarrierClose, String)> {
+    fn refill(&self, id: CarrierId, portion: &mut Vec<Frame>, waker: &Waker) {
         self.with(|now, inner| {
             inner.core.poll_transmit(now, id, PORTION, portion);
-            let slot = inner.carriers.get_mut(&id)?;
-            if portion.is_empty() {
-                if let Some(closing) = slot.closing.take() {
-                    return Some(closing);
-                }
+            if portion.is_empty()
+                && let Some(slot) = inner.carriers.get_mut(&id)
+            {
                 slot.waker = Some(waker.clone());
             }
-            None
-        })
+        });
+    }
+
+    fn closing(&self, id: CarrierId) -> Option<(CarrierClose, String)> {
+        self.inner.lock().carriers.get_mut(&id)?.closing.take()
     }
 
     fn tcp_info(&self, id: CarrierId, facts: TcpFacts) {
-        self.with(|now, inner| inner.leave.handle_tcp_info(now, aire_circuit::CarrierId(id.0), facts));
+        self.with(|now, inner| inner.keeper.tcp_info(now, id, facts));
     }
 }

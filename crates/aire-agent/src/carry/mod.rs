@@ -2,6 +2,8 @@
 
 mod association;
 pub(crate) mod carrier;
+mod keeper;
 pub(crate) mod stream;
 
 pub(crate) use association::{Association, Report};
+pub(crate) use keeper::Keeper;

@@ -226,7 +226,7 @@ impl Task {
 
 impl Association {
     /// The stream's task is over.
-    fn forget(&self, stream: StreamId) {
+    pub(crate) fn forget(&self, stream: StreamId) {
         self.with(|_, inner| inner.streams.remove(&stream));
     }
 

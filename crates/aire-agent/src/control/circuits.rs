@@ -5,6 +5,8 @@ use aire_circuit::{Accepted, Output, PreambleError, Want};
 use aire_types::{Class, Incarnation, NodeName, RouteId, Time};
 use aire_wire::{CircuitClose, CircuitId, Message, Preamble, RefusalCode};
 
+use tokio::sync::oneshot;
+
 use super::hop_gate::HopGate;
 use super::{Control, Effect};
 use crate::happening::{Happening, Kind};
@@ -25,6 +27,14 @@ pub(crate) struct Granted {
     pub(crate) incarnation: Incarnation,
 }
 
+/// Whom the answer to a probe is for.
+#[derive(Debug)]
+enum Asker {
+    Brain(u64),
+    /// `aire ping`.
+    Person(oneshot::Sender<Result<Duration, String>>),
+}
+
 #[derive(Debug)]
 enum State {
     Asking,
@@ -36,8 +46,8 @@ struct RouteCircuit {
     circuit: CircuitId,
     state: State,
     used: Time,
-    /// The brain's probes that wait for the grant or for their echo, oldest first.
-    probes: VecDeque<u64>,
+    /// Probes that wait for the grant or for their echo, oldest first.
+    probes: VecDeque<Asker>,
 }
 
 /// Our own circuits, one for each route.
@@ -45,7 +55,7 @@ struct RouteCircuit {
 pub(crate) struct Routes {
     by_route: BTreeMap<RouteId, RouteCircuit>,
     by_circuit: BTreeMap<CircuitId, RouteId>,
-    refused: BTreeMap<RouteId, (Time, String)>,
+    refused: BTreeMap<RouteId, (Time, RefusalCode, String)>,
     swept: Time,
 }
 
@@ -54,7 +64,7 @@ impl Routes {
         (!self.by_route.is_empty()).then(|| self.swept + SWEEP)
     }
 
-    fn forget(&mut self, circuit: CircuitId) -> Option<(RouteId, VecDeque<u64>)> {
+    fn forget(&mut self, circuit: CircuitId) -> Option<(RouteId, VecDeque<Asker>)> {
         let route = self.by_circuit.remove(&circuit)?;
         let probes = self.by_route.remove(&route).map(|entry| entry.probes).unwrap_or_default();
         Some((route, probes))
@@ -71,16 +81,16 @@ impl Control {
             }
             return;
         }
-        if let Err(reason) = self.ask(now, route) {
-            self.effects.push(Effect::Refused { route: route.clone(), reason });
+        if let Err((code, reason)) = self.ask(now, route) {
+            self.effects.push(Effect::Refused { route: route.clone(), code, reason });
         }
         self.pump(now);
     }
 
-    fn ask(&mut self, now: Time, route: &RouteId) -> Result<(), String> {
-        if let Some((until, reason)) = self.routes.refused.get(route) {
+    fn ask(&mut self, now: Time, route: &RouteId) -> Result<(), (RefusalCode, String)> {
+        if let Some((until, code, reason)) = self.routes.refused.get(route) {
             if *until > now {
-                return Err(reason.clone());
+                return Err((*code, reason.clone()));
             }
             self.routes.refused.remove(route);
         }
@@ -93,7 +103,7 @@ impl Control {
         let circuit = self
             .circuits
             .request(now, crate::clock::unix_seconds(), want, None)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| (RefusalCode::Capacity, error.to_string()))?;
         let entry = RouteCircuit { circuit, state: State::Asking, used: now, probes: VecDeque::new() };
         self.routes.by_route.insert(route.clone(), entry);
         self.routes.by_circuit.insert(circuit, route.clone());
@@ -102,23 +112,51 @@ impl Control {
 
     /// Sends one probe of the brain along `route`, after negotiating a circuit where there is none.
     pub(super) fn probe(&mut self, now: Time, id: u64, route: &RouteId) {
-        if !self.routes.by_route.contains_key(route) && self.ask(now, route).is_err() {
-            return self.brain.handle_unsent(now, id);
+        self.probe_for(now, Asker::Brain(id), route);
+    }
+
+    /// Measures `route` for a person, who is told the round trip, or why there is no circuit; nothing where it is lost.
+    pub(crate) fn ping(
+        &mut self,
+        now: Time,
+        route: &RouteId,
+        told: oneshot::Sender<Result<Duration, String>>,
+    ) {
+        self.probe_for(now, Asker::Person(told), route);
+        self.pump(now);
+    }
+
+    fn probe_for(&mut self, now: Time, asker: Asker, route: &RouteId) {
+        if !self.routes.by_route.contains_key(route)
+            && let Err((_, reason)) = self.ask(now, route)
+        {
+            return self.unsent(now, asker, &reason);
         }
         let Some(entry) = self.routes.by_route.get_mut(route) else { return };
         entry.used = now;
-        entry.probes.push_back(id);
+        entry.probes.push_back(asker);
         if let State::Granted(granted) = entry.state {
             self.send_probe(now, granted.circuit);
         }
     }
 
+    fn unsent(&mut self, now: Time, asker: Asker, reason: &str) {
+        match asker {
+            Asker::Brain(id) => self.brain.handle_unsent(now, id),
+            Asker::Person(told) => {
+                // A person who left does not mind.
+                let _ = told.send(Err(reason.to_owned()));
+            }
+        }
+    }
+
     fn send_probe(&mut self, now: Time, circuit: CircuitId) {
-        if !self.circuits.probe(now, circuit, super::brain::PROBE_PATIENCE) {
+        let sent = self.circuits.probe(now, circuit, super::brain::PROBE_PATIENCE);
+        if !sent {
             let route = self.routes.by_circuit.get(&circuit);
-            let id = route.and_then(|route| self.routes.by_route.get_mut(route)?.probes.pop_back());
-            if let Some(id) = id {
-                self.brain.handle_unsent(now, id);
+            let asker = route.and_then(|route| self.routes.by_route.get_mut(route)?.probes.pop_back());
+            if let Some(asker) = asker {
+                self.unsent(now, asker, "too many probes are under way");
             }
         }
     }
@@ -154,7 +192,7 @@ impl Control {
             return;
         }
         self.routes.swept = now;
-        self.routes.refused.retain(|_, (until, _)| *until > now);
+        self.routes.refused.retain(|_, (until, ..)| *until > now);
         let idle: Vec<CircuitId> = self
             .routes
             .by_route
@@ -171,6 +209,14 @@ impl Control {
     pub(crate) fn keep_route(&mut self, now: Time, route: &RouteId) {
         if let Some(entry) = self.routes.by_route.get_mut(route) {
             entry.used = now;
+        }
+    }
+
+    /// Nothing runs over this circuit any more: one that lapsed is over now, others may serve somebody else.
+    pub(crate) fn release(&mut self, now: Time, circuit: CircuitId) {
+        if !self.routes.by_circuit.contains_key(&circuit) {
+            self.circuits.close(circuit, CircuitClose::Unwanted, "nothing runs over it");
+            self.pump(now);
         }
     }
 
@@ -194,13 +240,15 @@ impl Control {
             Output::Granted { circuit, incarnation, .. } => self.granted(now, Granted { circuit, incarnation }),
             Output::Refused { circuit, by, code, reason, .. } => self.refused(now, circuit, &by, code, &reason),
             Output::Lapsed { circuit } => {
-                self.circuits.close(circuit, CircuitClose::Unwanted, "its lease was not renewed");
+                if let Some((route, _)) = self.routes.forget(circuit) {
+                    self.effects.push(Effect::Lapsed { route, circuit });
+                }
             }
             Output::Held { .. } => {}
             Output::Closed { circuit, role, by, code, reason, grace } => {
                 let forgotten = self.routes.forget(circuit);
                 let route = forgotten.map(|(route, probes)| {
-                    probes.into_iter().for_each(|id| self.brain.handle_unsent(now, id));
+                    probes.into_iter().for_each(|asker| self.unsent(now, asker, &reason));
                     route
                 });
                 if code != CircuitClose::Unwanted {
@@ -222,9 +270,18 @@ impl Control {
         let Some(entry) = self.routes.by_route.get_mut(&route) else { return };
         let first = matches!(entry.state, State::Asking);
         entry.state = State::Granted(granted);
-        let waiting = if first { entry.probes.len() } else { 0 };
-        self.brain.handle_leased(now, &route);
-        for _ in 0..waiting {
+        let brains = |asker: &Asker| match asker {
+            Asker::Brain(id) => Some(*id),
+            Asker::Person(_) => None,
+        };
+        let waiting: Vec<Option<u64>> =
+            if first { entry.probes.iter().map(brains).collect() } else { Vec::new() };
+        let until = self.circuits.lease_until(granted.circuit).unwrap_or(now);
+        self.brain.handle_leased(now, &route, until);
+        for id in waiting {
+            if let Some(id) = id {
+                self.brain.handle_sent(now, id);
+            }
             self.send_probe(now, granted.circuit);
         }
         if first {
@@ -240,20 +297,25 @@ impl Control {
             _ => aire_brain::Refusal::Other(text.clone()),
         };
         self.brain.handle_refused(now, &route, refusal);
-        probes.into_iter().for_each(|id| self.brain.handle_unsent(now, id));
+        probes.into_iter().for_each(|asker| self.unsent(now, asker, &text));
         if matches!(code, RefusalCode::Policy | RefusalCode::NoSuchApp) {
             let happening = Happening::new(Kind::CircuitRefused, format!("circuit to {route} refused by {text}"));
             self.tell(happening.peer(by).app(&route.instance.app));
         }
-        self.routes.refused.insert(route.clone(), (now + REFUSED_FOR, text.clone()));
-        self.effects.push(Effect::Refused { route, reason: text });
+        self.routes.refused.insert(route.clone(), (now + REFUSED_FOR, code, text.clone()));
+        self.effects.push(Effect::Refused { route, code, reason: text });
     }
 
     fn probed(&mut self, now: Time, circuit: CircuitId, rtt: Option<Duration>) {
         let Some(route) = self.routes.by_circuit.get(&circuit).cloned() else { return };
         let Some(entry) = self.routes.by_route.get_mut(&route) else { return };
-        if let Some(id) = entry.probes.pop_front() {
-            self.brain.handle_echo(now, id, rtt);
+        match (entry.probes.pop_front(), rtt) {
+            (Some(Asker::Brain(id)), Some(rtt)) => self.brain.handle_echo(now, id, rtt),
+            (Some(Asker::Person(told)), Some(rtt)) => {
+                let _ = told.send(Ok(rtt));
+            }
+            // The brain gives unanswered probes up by itself; a person hears nothing more.
+            (_, None) | (None, _) => {}
         }
         self.effects.push(Effect::Probed { route, rtt });
     }

@@ -51,11 +51,6 @@ impl Links {
         self.open.iter().map(|(node, entry)| (node, &entry.link))
     }
 
-    /// Where to dial carriers towards `node`.
-    pub(crate) fn dial_address(&self, node: &NodeName) -> Option<SocketAddr> {
-        self.open.get(node).map(|entry| entry.dial)
-    }
-
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.open.len()
@@ -141,6 +136,18 @@ impl Control {
         self.dialler.failed(now, address);
     }
 
+    /// Where to dial carriers towards `node`: where its link was dialled, or, where it dialled us, the address in its
+    /// record that the link comes from.
+    pub(crate) fn dial_address(&self, node: &NodeName) -> Option<SocketAddr> {
+        let entry = self.links.open.get(node)?;
+        if entry.ours {
+            return Some(entry.dial);
+        }
+        let known = self.registry.member(node).map_or(&[][..], |member| &member.body.addresses);
+        let same_host = known.iter().find(|address| address.ip() == entry.dial.ip());
+        same_host.or(known.first()).copied().or(Some(entry.dial))
+    }
+
     /// Somebody may be at `address`.
     pub(crate) fn offer_address(
         &mut self,
@@ -171,7 +178,7 @@ impl Control {
             | Message::CircuitGrant { .. }
             | Message::CircuitRefusal { .. }
             | Message::CircuitClose { .. } => self.handle_circuit_message(now, from, message),
-            gossip => self.registry.handle_gossip(now, from, gossip),
+            gossip => self.registry.handle_message(now, from, &gossip),
         }
         self.pump(now);
     }

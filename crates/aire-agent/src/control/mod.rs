@@ -24,7 +24,7 @@ use aire_brain::{Brain, RankedPaths};
 use aire_circuit::{Circuits, Role};
 use aire_registry::Registry;
 use aire_types::{AppName, AppProfile, Class, Incarnation, Instance, NodeName, RouteId, Time};
-use aire_wire::{CircuitClose, CircuitId, RecordBody};
+use aire_wire::{CircuitClose, CircuitId, RecordBody, RefusalCode};
 
 use crate::config::Config;
 use crate::crypto::NodeCrypto;
@@ -49,7 +49,9 @@ pub(crate) enum Effect {
     /// A circuit of ours stands.
     Granted { route: RouteId, granted: Granted },
     /// A circuit of ours was refused.
-    Refused { route: RouteId, reason: String },
+    Refused { route: RouteId, code: RefusalCode, reason: String },
+    /// The lease of a circuit of ours ended; its carriers go on.
+    Lapsed { route: RouteId, circuit: CircuitId },
     /// A circuit is over; its carriers are cut after `grace`.
     Closed {
         circuit: CircuitId,
@@ -65,6 +67,8 @@ pub(crate) enum Effect {
     Renewed(Vec<u8>),
     /// A member asks the authority, which we hold, for a new certificate.
     Renewal { from: NodeName, request: Vec<u8> },
+    /// Nodes came or went.
+    TopologyChanged,
     /// Tell the operator.
     Tell(Happening),
 }
@@ -111,7 +115,7 @@ impl Control {
             incarnation,
             registry: Registry::new(now, aire_registry::Config::new(identity, incarnation, seed)),
             circuits: Circuits::new(circuits_config, NodeCrypto::new(Arc::clone(&membership))),
-            brain: Brain::new(brain_config, now),
+            brain: Brain::new(brain_config),
             dialler: Dialler::new(config.node.clone()),
             links: Links::default(),
             routes: Routes::default(),
@@ -125,7 +129,7 @@ impl Control {
             gate,
         };
         for (app, order) in &config.overrides {
-            control.brain.set_override(now, app.clone(), Some(order.clone()));
+            control.brain.set_override(now, app, order.clone());
         }
         control
     }
@@ -142,6 +146,7 @@ impl Control {
             quiet &= self.pump_circuits(now);
             if std::mem::take(&mut self.topology_is_old) {
                 self.tell_topology(now);
+                self.effects.push(Effect::TopologyChanged);
                 quiet = false;
             }
             quiet &= self.pump_brain(now);
@@ -190,6 +195,18 @@ impl Control {
         self.terms.draining = true;
         self.circuits.drain();
         self.publish_with(now, |body| body.draining = true);
+        self.pump(now);
+    }
+
+    /// The agent's port is open; `port` is its number.
+    pub(crate) fn started(&mut self, now: Time, port: u16) {
+        self.terms.port = port;
+        self.pump(now);
+    }
+
+    /// Carriers that we relay do not reach the next hop.
+    pub(crate) fn next_hop_gone(&mut self, now: Time, circuit: CircuitId, why: &str) {
+        self.circuits.next_hop_gone(circuit, why);
         self.pump(now);
     }
 

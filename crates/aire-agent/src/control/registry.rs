@@ -22,16 +22,13 @@ impl Control {
         self.registry.is_news(owner, Rank::of(record))
     }
 
-    /// Records arrived from a peer (or from the cache: `None`).
-    pub(crate) fn handle_records(&mut self, now: Time, from: Option<&NodeName>, records: Vec<Examined>) {
+    /// Records arrived from a peer.
+    pub(crate) fn handle_records(&mut self, now: Time, from: &NodeName, records: Vec<Examined>) {
         for record in records {
-            match (record, from) {
-                (Examined::Genuine(verified), Some(from)) => {
-                    self.registry.handle_record(now, Some(from), verified);
-                }
-                (Examined::Genuine(verified), None) => self.registry.handle_cached(now, verified),
-                (Examined::Forged { owner, why }, from) => {
-                    self.registry.handle_forgery(from.cloned(), owner, why);
+            match record {
+                Examined::Genuine(verified) => self.registry.handle_record(now, Some(from), verified),
+                Examined::Forged { owner, why } => {
+                    self.registry.handle_forgery(Some(from.clone()), owner, why);
                 }
             }
         }

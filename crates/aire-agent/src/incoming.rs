@@ -1,0 +1,273 @@
+//! Associations that others opened with this agent: carriers that end here, and the streams on them.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aire_circuit::{Accepted, Leave, LeaveConfig};
+use aire_net::Carrier;
+use aire_stream::CarrierId;
+use aire_types::{AppName, Class, Identity, Incarnation, Path};
+use aire_wire::{AssociationId, CarrierClose, EXPORTER_JOIN, Frame, ResetCode, StreamId};
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::agent::Agent;
+use crate::carry::{Association, Keeper, Report, carrier, stream};
+use crate::crypto::hmac_sha256;
+use crate::happening::{Happening, Kind};
+use crate::ledger::Ending;
+
+/// How long a peer may take to say which association its carrier joins.
+const JOIN_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the app's target may take to accept a connection.
+const TARGET_DEADLINE: Duration = Duration::from_secs(5);
+/// An association without carriers is kept so long for its source to come back.
+const MEMORY: Duration = Duration::from_secs(120);
+
+/// An association of which this agent is the destination.
+pub(crate) struct Incoming {
+    id: AssociationId,
+    peer: Identity,
+    source: Incarnation,
+    secret: [u8; 32],
+    pub(crate) association: Arc<Association>,
+    next_carrier: AtomicU64,
+}
+
+/// What a JOIN frame says.
+struct Join {
+    association: AssociationId,
+    source: Incarnation,
+    destination: Incarnation,
+    new: bool,
+    proof: [u8; 32],
+}
+
+/// A carrier ended here: waits for its JOIN and gives it to its association.
+pub(crate) async fn receive(agent: Arc<Agent>, mut carrier: Carrier, accepted: Accepted, path: Path) {
+    let peer = carrier.peer().identity.clone();
+    if peer != accepted.source {
+        let text = format!("{peer} came over a circuit of {}: its key was stolen", accepted.source);
+        agent.tell(Happening::new(Kind::StrangerRejected, text).peer(&peer.node));
+        return carrier.abort();
+    }
+    let mut arrived = Vec::new();
+    let read = poll_fn(|cx| carrier.poll_read_frames(cx, &mut arrived));
+    match timeout(JOIN_DEADLINE, read).await {
+        Ok(Ok(())) => {}
+        _ => return carrier.abort(),
+    }
+    let (first, received) = arrived.remove(0);
+    let join = match first {
+        Frame::Join { association, source, destination, new, proof } => {
+            Join { association, source, destination, new, proof }
+        }
+        _ => return refuse(carrier, CarrierClose::Protocol, "the first frame is not JOIN").await,
+    };
+    let app = accepted.app.clone();
+    match admit(&agent, &carrier, &peer, &app, accepted.class, &join) {
+        Ok(incoming) => {
+            let id = CarrierId(incoming.next_carrier.fetch_add(1, Ordering::Relaxed));
+            let joined = Frame::Joined { destination: agent.incarnation };
+            incoming.association.carrier_up(id, path, joined.encoded_len(), received);
+            let association = Arc::clone(&incoming.association);
+            carrier::run(association, id, carrier, vec![joined], arrived).await;
+            incoming.expire(&agent).await;
+        }
+        Err((code, reason)) => refuse(carrier, code, &reason).await,
+    }
+}
+
+async fn refuse(mut carrier: Carrier, code: CarrierClose, reason: &str) {
+    carrier::say_goodbye(&mut carrier, code, reason).await;
+    carrier.close();
+}
+
+fn admit(
+    agent: &Arc<Agent>,
+    carrier: &Carrier,
+    peer: &Identity,
+    app: &AppName,
+    class: Class,
+    join: &Join,
+) -> Result<Arc<Incoming>, (CarrierClose, String)> {
+    if join.destination != Incarnation(0) && join.destination != agent.incarnation {
+        return Err((CarrierClose::Restarted, "this is a later run".to_owned()));
+    }
+    let verdict = agent.gate.connect(peer, app, class);
+    if !verdict.allowed {
+        agent.deny(peer, app, &verdict.reason);
+        return Err((CarrierClose::NotAllowed, verdict.reason.clone()));
+    }
+    let key = (peer.node.clone(), join.association);
+    let known = agent.incoming.lock().get(&key).cloned();
+    if let Some(incoming) = known {
+        incoming.check(carrier, peer, join)?;
+        return Ok(incoming);
+    }
+    if !join.new {
+        return Err((CarrierClose::Restarted, "no such association".to_owned()));
+    }
+    if agent.is_draining() {
+        return Err((CarrierClose::Draining, "the agent is draining".to_owned()));
+    }
+    Ok(Incoming::begin(agent, peer, join))
+}
+
+impl Incoming {
+    fn begin(agent: &Arc<Agent>, peer: &Identity, join: &Join) -> Arc<Self> {
+        let seed = u64::from_be_bytes(join.association.0[..8].try_into().unwrap_or_default());
+        let leave = Leave::new(LeaveConfig::destination(seed));
+        let (association, reports) =
+            Association::new(agent.clock, Keeper::Destination(Box::new(leave)), agent.budget.clone());
+        let incoming = Arc::new(Incoming {
+            id: join.association,
+            peer: peer.clone(),
+            source: join.source,
+            secret: join.proof,
+            association,
+            next_carrier: AtomicU64::new(1),
+        });
+        let mut table = agent.incoming.lock();
+        // A source that came back has forgotten what it had before.
+        let stale: Vec<_> = table
+            .values()
+            .filter(|other| other.peer.node == peer.node && other.source < join.source)
+            .cloned()
+            .collect();
+        table.insert((peer.node.clone(), join.association), Arc::clone(&incoming));
+        drop(table);
+        for other in stale {
+            other.association.reset_all(ResetCode::PeerRestarted);
+            other.association.close_all(CarrierClose::Restarted, "the source restarted");
+        }
+        tokio::spawn(Arc::clone(&incoming).follow(Arc::clone(agent), reports));
+        incoming
+    }
+
+    /// A further carrier must come from the same run of the same peer, and know the secret.
+    fn check(&self, carrier: &Carrier, peer: &Identity, join: &Join) -> Result<(), (CarrierClose, String)> {
+        let wrong = |why: &str| Err((CarrierClose::NotAllowed, why.to_owned()));
+        if *peer != self.peer || join.source != self.source {
+            return wrong("the association belongs to somebody else");
+        }
+        let proof = if join.new {
+            self.secret
+        } else {
+            let exported = carrier
+                .exporter(EXPORTER_JOIN, &self.id.0)
+                .map_err(|error| (CarrierClose::Protocol, error.to_string()))?;
+            hmac_sha256(&self.secret, &exported)
+        };
+        // Compares without telling by its duration where the first difference is.
+        let difference = proof.iter().zip(join.proof).fold(0, |sum, (a, b)| sum | (a ^ b));
+        if difference == 0 { Ok(()) } else { wrong("the proof is wrong") }
+    }
+
+    async fn follow(self: Arc<Self>, agent: Arc<Agent>, mut reports: mpsc::UnboundedReceiver<Report>) {
+        while let Some(report) = reports.recv().await {
+            match report {
+                Report::Incoming { stream, class, app } => {
+                    tokio::spawn(Arc::clone(&self).serve(Arc::clone(&agent), stream, class, app));
+                }
+                Report::Ended { stream, reset, moves, bytes_in, bytes_out } => {
+                    agent.ledger.end(&agent, self.id, stream, Ending { reset, moves, bytes_in, bytes_out });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// One stream: is it allowed, does the app take it, then bytes.
+    async fn serve(self: Arc<Self>, agent: Arc<Agent>, stream: StreamId, class: Class, app: AppName) {
+        let about = (app.clone(), self.peer.node.clone(), class);
+        agent.ledger.begin(&agent, self.id, &self.association, stream, about);
+        match self.open_target(&agent, &app, class).await {
+            Ok(socket) => {
+                self.association.accept(stream);
+                stream::run(Arc::clone(&self.association), stream, socket, Bytes::new()).await;
+            }
+            Err(code) => {
+                self.association.reset(stream, code);
+                self.association.forget(stream);
+            }
+        }
+    }
+
+    async fn open_target(&self, agent: &Agent, app: &AppName, class: Class) -> Result<TcpStream, ResetCode> {
+        let served = agent.config.app.as_ref().filter(|served| served.name == *app);
+        let served = served.ok_or(ResetCode::NoSuchApp)?;
+        if agent.is_draining() {
+            return Err(ResetCode::Draining);
+        }
+        let verdict = agent.gate.connect(&self.peer, app, class);
+        if !verdict.allowed {
+            agent.deny(&self.peer, app, &verdict.reason);
+            return Err(ResetCode::NotAllowed);
+        }
+        let socket = match timeout(TARGET_DEADLINE, TcpStream::connect(&served.target)).await {
+            Ok(Ok(socket)) => socket,
+            Ok(Err(error)) => {
+                let text = format!("{app} at {} refused a connection: {error}", served.target);
+                agent.tell(Happening::new(Kind::TargetFailed, text).app(app));
+                return Err(ResetCode::TargetRefused);
+            }
+            Err(_) => {
+                let text = format!("{app} at {} did not answer within {TARGET_DEADLINE:?}", served.target);
+                agent.tell(Happening::new(Kind::TargetFailed, text).app(app));
+                return Err(ResetCode::TargetTimedOut);
+            }
+        };
+        let _ = socket.set_nodelay(true);
+        // Until both ends are acknowledged, the end of this agent is a reset for the app.
+        let _ = socket.set_zero_linger();
+        Ok(socket)
+    }
+
+    /// Streams that a changed policy does not allow any more are reset.
+    pub(crate) fn reauthorize(&self, agent: &Agent) {
+        let Some(served) = &agent.config.app else { return };
+        let verdict = agent.gate.connect(&self.peer, &served.name, Class::Interactive);
+        let allowed_in_no_class = !verdict.allowed
+            && [Class::Bulk, Class::Critical]
+                .iter()
+                .all(|class| !agent.gate.connect(&self.peer, &served.name, *class).allowed);
+        if allowed_in_no_class {
+            agent.deny(&self.peer, &served.name, &verdict.reason);
+            self.association.reset_all(ResetCode::PolicyChanged);
+            self.association.close_all(CarrierClose::NotAllowed, &verdict.reason);
+            return;
+        }
+        for (stream, class) in self.association.streams() {
+            if !agent.gate.connect(&self.peer, &served.name, class).allowed {
+                self.association.reset(stream, ResetCode::PolicyChanged);
+            }
+        }
+    }
+
+    /// Forgets the association when its last carrier has been gone for a while.
+    async fn expire(&self, agent: &Agent) {
+        if !self.association.carriers().is_empty() {
+            return;
+        }
+        tokio::time::sleep(MEMORY).await;
+        if self.association.carriers().is_empty() {
+            self.association.reset_all(ResetCode::NoPath);
+            self.association.end();
+            agent.incoming.lock().remove(&(self.peer.node.clone(), self.id));
+        }
+    }
+}
+
+impl Agent {
+    /// Policy said no.
+    pub(crate) fn deny(&self, peer: &Identity, app: &AppName, reason: &str) {
+        self.totals.denied.fetch_add(1, Ordering::Relaxed);
+        let text = format!("{peer} may not connect to {app}: {reason}");
+        self.tell(Happening::new(Kind::StreamDenied, text).peer(&peer.node).app(app));
+    }
+}

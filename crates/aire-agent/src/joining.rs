@@ -1,0 +1,224 @@
+//! How this node becomes a member, and stays one.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aire_discovery::{Combined, Discovery, Finding, Mdns, Own, Pace, Seeds};
+use aire_identity::{Authority, EnrolRequest, EnrolResponse, Rotation, Token};
+use aire_net::Underlay;
+use aire_types::{NodeName, Role};
+use tokio::time::timeout;
+
+use crate::RunError;
+use crate::agent::Agent;
+use crate::config::Config;
+use crate::happening::{Happening, Kind};
+use crate::membership::{Applicant, Membership, MembershipError};
+
+/// How long a node looks for an authority that takes it.
+const JOIN_DEADLINE: Duration = Duration::from_secs(60);
+/// How long an answer to a renewal is waited for.
+const RENEWAL_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The membership on disk, or a new one: from the authority that this node holds, or by token.
+pub(crate) async fn obtain(
+    config: &Config,
+    authority: Option<&Authority>,
+    underlay: &Underlay,
+) -> Result<Membership, RunError> {
+    let wanted = config.app.as_ref().map(|served| Role::App(served.name.clone()));
+    let now = SystemTime::now();
+    if let Some(authority) = authority {
+        let role = wanted.unwrap_or(Role::Relay);
+        return Ok(Membership::issue(authority, &config.state, &config.node, role, now)?);
+    }
+    let held = match Membership::load(&config.state, now) {
+        Err(MembershipError::Expired) if config.join.is_some() => None,
+        other => other?,
+    };
+    if let Some(membership) = held {
+        membership.check_role(&config.node, wanted.as_ref())?;
+        return Ok(membership);
+    }
+    let token = config.join.as_ref().ok_or_else(|| MembershipError::NotJoined(config.state.clone()))?;
+    let applicant = Applicant::new(token, &config.node, &config.state, now)?;
+    if let Some(wanted) = &wanted
+        && *wanted != applicant.role()
+    {
+        return Err(RunError::Scope { granted: applicant.role(), wanted: wanted.clone() });
+    }
+    join(config, applicant, underlay).await
+}
+
+async fn join(config: &Config, applicant: Applicant, underlay: &Underlay) -> Result<Membership, RunError> {
+    let mut discovery = discover(config, applicant.seeds(), applicant.mesh().clone())?;
+    let knock = crate::handler::knock_key(applicant.ca().as_bytes());
+    let request = applicant.request()?;
+    let mut last = "no agent of the mesh was found; check the seeds in the token, or give --seed HOST:PORT".to_owned();
+    let search = async {
+        while let Some(finding) = discovery.next().await {
+            let address = match finding {
+                Finding::Found(found) => found.address,
+                Finding::Trouble(trouble) => {
+                    tracing::warn!("{trouble}");
+                    continue;
+                }
+            };
+            tracing::info!(%address, "asking to join the mesh");
+            let client = applicant.client_config().map_err(RunError::from)?;
+            match aire_net::enrol_exchange(underlay, address, client, &knock, &request).await {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(error) => {
+                    tracing::info!(%address, %error, "did not join there");
+                    last = format!("{address} did not take this node: {error}");
+                }
+            }
+        }
+        Ok::<_, RunError>(None)
+    };
+    match timeout(JOIN_DEADLINE, search).await {
+        Ok(Ok(Some(answer))) => Ok(applicant.accept(&answer, SystemTime::now())?),
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(None)) | Err(_) => Err(RunError::NotTaken(last)),
+    }
+}
+
+/// All ways to find agents: the local network, the seeds of the token and those of the configuration.
+pub(crate) fn discover(
+    config: &Config,
+    token_seeds: &[String],
+    mesh: aire_types::MeshName,
+) -> Result<Combined, RunError> {
+    let mut seeds = config.seeds.clone();
+    seeds.extend(token_seeds.iter().filter(|seed| !config.seeds.contains(seed)).cloned());
+    let seeds = Seeds::new(seeds, Pace::default()).map_err(|error| RunError::Seeds(error.to_string()))?;
+    let mut combined = Combined::new().with(seeds);
+    if config.multicast {
+        combined = combined.with(Mdns::browse(mesh, Pace::default()));
+    }
+    Ok(combined)
+}
+
+/// The seeds of the token that the configuration still names, for a node that joined with it before.
+pub(crate) fn token_seeds(config: &Config) -> Vec<String> {
+    let token = config.join.as_deref().and_then(|text| Token::parse(text).ok());
+    token.map(|token| token.seeds().to_vec()).unwrap_or_default()
+}
+
+/// Renews the certificate in time, for as long as the agent runs.
+pub(crate) async fn rotate(agent: Arc<Agent>) {
+    let mut rotation = Rotation::new(&agent.membership.current().svid, agent.incarnation.0);
+    loop {
+        tokio::time::sleep(rotation.wait(SystemTime::now()).min(Duration::from_secs(3600))).await;
+        if !rotation.wait(SystemTime::now()).is_zero() {
+            continue;
+        }
+        match renew(&agent).await {
+            Ok(()) => {
+                rotation.renewed(&agent.membership.current().svid);
+                agent.tell(Happening::new(Kind::CertificateRenewed, "the certificate was renewed".to_owned()));
+                agent.control(|now, control| control.certificate_renewed(now));
+            }
+            Err(why) => {
+                rotation.failed(SystemTime::now());
+                let left = agent.membership.remaining(SystemTime::now()).as_secs() / 60;
+                let text = format!("the certificate was not renewed and holds for {left} more minutes: {why}");
+                agent.tell(Happening::new(Kind::RenewalFailed, text));
+            }
+        }
+    }
+}
+
+async fn renew(agent: &Arc<Agent>) -> Result<(), String> {
+    let now = SystemTime::now();
+    if let Some(authority) = &agent.authority {
+        return agent.membership.issue_again(authority, now).map_err(|error| error.to_string());
+    }
+    let request = agent.membership.renewal().map_err(|error| error.to_string())?;
+    let before = agent.membership.current();
+    let renewed = agent.renewed.notified();
+    if !agent.control(|_, control| control.ask_renewal(request)) {
+        return Err("no authority is linked".to_owned());
+    }
+    let _ = timeout(RENEWAL_DEADLINE, renewed).await;
+    if Arc::ptr_eq(&before, &agent.membership.current()) {
+        return Err("the authority gave no certificate".to_owned());
+    }
+    Ok(())
+}
+
+impl Agent {
+    /// The authority answered our renewal.
+    pub(crate) fn take_renewal(&self, answer: &[u8]) {
+        if let Err(error) = self.membership.renewed(answer, SystemTime::now()) {
+            self.tell(Happening::new(Kind::RenewalFailed, error.to_string()));
+        }
+        self.renewed.notify_waiters();
+    }
+
+    /// A member wants a new certificate of the authority that we hold.
+    pub(crate) fn answer_renewal(self: &Arc<Self>, from: NodeName, request: Vec<u8>) {
+        let Some(authority) = self.authority.clone() else { return };
+        let Some(leaf) = self.control(|_, control| control.links().get(&from).map(|link| link.peer().leaf.clone()))
+        else {
+            return;
+        };
+        let agent = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let now = SystemTime::now();
+            let chain = [rustls::pki_types::CertificateDer::from(leaf)];
+            let Ok(peer) = agent.membership.trust().verify(&chain, now) else { return };
+            let answer = match EnrolRequest::decode(&request) {
+                Ok(request) => match authority.answer(&request, Some(&peer), now) {
+                    Ok(response) => response,
+                    Err(error) => {
+                        let text = format!("a renewal of {} was refused: {error}", peer.identity());
+                        agent.tell(Happening::new(Kind::EnrolmentRefused, text).peer(&from));
+                        EnrolResponse::refused(error.refusal())
+                    }
+                },
+                Err(_) => return,
+            };
+            agent.control(|_, control| control.answer_renewal(&from, answer.encode()));
+        });
+    }
+}
+
+/// Offers what discovery finds to the dialler, for as long as the agent runs.
+pub(crate) async fn search(agent: Arc<Agent>, mut discovery: Combined, port: u16) {
+    let identity = agent.membership.identity();
+    discovery.announce(&Own { mesh: identity.mesh, node: identity.node, port });
+    while let Some(finding) = discovery.next().await {
+        match finding {
+            Finding::Found(found) => {
+                let seed = found.source == aire_discovery::Source::Seed;
+                agent.control(|now, control| {
+                    control.offer_address(now, found.address, found.node.as_ref(), seed);
+                });
+            }
+            Finding::Trouble(trouble) => {
+                agent.tell(Happening::new(Kind::Discovery, trouble.to_string()));
+            }
+        }
+    }
+}
+
+/// Opens the authority that the configuration names.
+pub(crate) fn open_authority(dir: Option<&Path>) -> Result<Option<Authority>, RunError> {
+    dir.map(Authority::open).transpose().map_err(|error| RunError::Membership(error.into()))
+}
+
+/// The address table of an emulated network, where the configuration names one.
+pub(crate) fn open_underlay(config: &Config) -> Result<Underlay, RunError> {
+    let Some(path) = &config.underlay else { return Ok(Underlay::new()) };
+    let read = || -> Result<Vec<(SocketAddr, SocketAddr)>, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let table: std::collections::BTreeMap<SocketAddr, SocketAddr> =
+            serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        Ok(table.into_iter().collect())
+    };
+    let table = read().map_err(|why| RunError::Underlay(format!("{}: {why}", path.display())))?;
+    Ok(Underlay::rewritten(table.into_iter().collect()))
+}

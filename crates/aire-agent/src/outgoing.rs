@@ -1,0 +1,337 @@
+//! Associations that this agent opened: one for each instance and class that its applications call.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use aire_brain::{RankedPaths, Sample};
+use aire_circuit::{LeftBecause, Pool, PoolConfig, PoolEvent, Symptom};
+use aire_net::PeerInfo;
+use aire_stream::CarrierId;
+use aire_types::{Class, Identity, Incarnation, Instance, Path, Role, RouteId};
+use aire_wire::{
+    AssociationId, CarrierClose, CircuitId, EXPORTER_JOIN, Frame, RefusalCode, ResetCode,
+};
+use parking_lot::Mutex;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use crate::agent::Agent;
+use crate::carry::{Association, Keeper, Report, carrier};
+use crate::control::Granted;
+use crate::crypto::hmac_sha256;
+use crate::happening::{Happening, Kind};
+use crate::ledger::Ending;
+
+/// An association of which this agent is the source.
+pub(crate) struct Outgoing {
+    agent: Weak<Agent>,
+    pub(crate) instance: Instance,
+    pub(crate) class: Class,
+    pub(crate) association: Arc<Association>,
+    id: AssociationId,
+    secret: [u8; 32],
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Which run of the destination the association is with; unknown before the first grant.
+    incarnation: Option<Incarnation>,
+    dials: BTreeMap<CarrierId, AbortHandle>,
+    /// Resets the streams when no path comes for too long.
+    patience: Option<AbortHandle>,
+    refusal: Option<String>,
+}
+
+impl Outgoing {
+    /// The association with an instance, for a class; begun where there is none.
+    pub(crate) fn find(agent: &Arc<Agent>, instance: &Instance, class: Class) -> Arc<Self> {
+        let key = (instance.clone(), class);
+        let mut begun = None;
+        let outgoing = Arc::clone(agent.outgoing.lock().entry(key).or_insert_with(|| {
+            let (outgoing, reports) = Self::begin(agent, instance, class);
+            begun = Some(reports);
+            outgoing
+        }));
+        if let Some(reports) = begun {
+            tokio::spawn(Arc::clone(&outgoing).follow(reports));
+            agent.control(|now, control| control.rank(now, instance, class));
+        }
+        outgoing
+    }
+
+    fn begin(
+        agent: &Arc<Agent>,
+        instance: &Instance,
+        class: Class,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Report>) {
+        let (mut id, mut secret) = ([0; 16], [0; 32]);
+        let random = SystemRandom::new();
+        let filled = random.fill(&mut id).and_then(|()| random.fill(&mut secret));
+        filled.expect("Linux gives random numbers without fail once it has started");
+        let seed = u64::from_be_bytes([id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7]]);
+        let pool = Pool::new(PoolConfig::new(class, seed));
+        let (association, reports) =
+            Association::new(agent.clock, Keeper::Source(Box::new(pool)), agent.budget.clone());
+        association.keep_warm(agent.config.to.iter().any(|to| to.app == instance.app));
+        let outgoing = Outgoing {
+            agent: Arc::downgrade(agent),
+            instance: instance.clone(),
+            class,
+            association,
+            id: AssociationId(id),
+            secret,
+            state: Mutex::default(),
+        };
+        (Arc::new(outgoing), reports)
+    }
+
+    /// Why circuits were refused last, if no carrier is open.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        self.state.lock().refusal.clone()
+    }
+
+    fn route(&self, path: Path) -> RouteId {
+        RouteId { instance: self.instance.clone(), path }
+    }
+
+    pub(crate) fn handle_ranking(&self, ranked: RankedPaths) {
+        let RankedPaths { mut paths, standby } = ranked;
+        // The pool takes the first disjoint path for its standby; the brain knows which is best.
+        if let Some(standby) = standby {
+            paths.retain(|path| *path != standby);
+            let place = paths.len().min(1);
+            paths.insert(place, standby);
+        }
+        self.association.with_pool(|now, pool| pool.handle_ranking(now, paths));
+    }
+
+    pub(crate) fn handle_granted(self: &Arc<Self>, path: &Path, granted: Granted) {
+        let restarted = {
+            let mut state = self.state.lock();
+            state.refusal = None;
+            let before = state.incarnation.replace(granted.incarnation);
+            before.is_some_and(|before| before != granted.incarnation)
+        };
+        if restarted {
+            return self.peer_restarted();
+        }
+        self.association.with_pool(|now, pool| pool.handle_granted(now, path, granted.circuit));
+    }
+
+    pub(crate) fn handle_refused(&self, path: &Path, code: RefusalCode, reason: &str) {
+        self.state.lock().refusal = Some(reason.to_owned());
+        self.association.with_pool(|now, pool| pool.handle_refused(now, path, code));
+    }
+
+    /// The destination has no memory of our streams: they end, and the next one begins a new association.
+    fn peer_restarted(self: &Arc<Self>) {
+        self.association.reset_all(ResetCode::PeerRestarted);
+        self.association.close_all(CarrierClose::Restarted, "the destination restarted");
+        self.forget();
+    }
+
+    fn forget(self: &Arc<Self>) {
+        if let Some(agent) = self.agent.upgrade() {
+            let mut outgoing = agent.outgoing.lock();
+            let key = (self.instance.clone(), self.class);
+            if outgoing.get(&key).is_some_and(|held| Arc::ptr_eq(held, self)) {
+                outgoing.remove(&key);
+            }
+        }
+    }
+
+    async fn follow(self: Arc<Self>, mut reports: mpsc::UnboundedReceiver<Report>) {
+        while let Some(report) = reports.recv().await {
+            let Some(agent) = self.agent.upgrade() else { return };
+            self.handle_report(&agent, report);
+        }
+    }
+
+    fn handle_report(self: &Arc<Self>, agent: &Arc<Agent>, report: Report) {
+        match report {
+            Report::Negotiate { path } => {
+                let route = self.route(path);
+                agent.control(|now, control| control.need(now, &route));
+            }
+            Report::Release { circuit } => agent.control(|now, control| control.release(now, circuit)),
+            Report::Dial { carrier, circuit, path, class } => {
+                let dial = tokio::spawn(Arc::clone(self).dial(Arc::clone(agent), carrier, circuit, path, class));
+                self.state.lock().dials.insert(carrier, dial.abort_handle());
+            }
+            Report::Abandoned { carrier } => {
+                if let Some(dial) = self.state.lock().dials.remove(&carrier) {
+                    dial.abort();
+                }
+            }
+            Report::Rerank { path, because } => self.rerank(agent, path, because),
+            Report::NoPath => self.wait_for_path(agent),
+            Report::Path(event) => self.handle_path_event(agent, event),
+            Report::Ended { stream, reset, moves, bytes_in, bytes_out } => {
+                agent.ledger.end(agent, self.id, stream, Ending { reset, moves, bytes_in, bytes_out });
+            }
+            Report::Rtt { path, rtt } => {
+                let route = self.route(path);
+                agent.control(|now, control| control.handle_sample(now, &route, Sample::Rtt(rtt)));
+            }
+            Report::CarrierDown { carrier, close, why } => self.carrier_down(agent, carrier, close, &why),
+            // Only destinations are called.
+            Report::Incoming { stream, .. } => self.association.reset(stream, ResetCode::Protocol),
+        }
+    }
+
+    fn carrier_down(self: &Arc<Self>, agent: &Agent, carrier: CarrierId, close: Option<CarrierClose>, why: &str) {
+        tracing::debug!(%carrier, instance = %self.instance, why, "a carrier is gone");
+        match close {
+            Some(CarrierClose::Restarted) => self.peer_restarted(),
+            Some(CarrierClose::NotAllowed | CarrierClose::Revoked) => {
+                self.state.lock().refusal = Some(why.to_owned());
+                self.association.reset_all(ResetCode::NotAllowed);
+                let text = format!("{} took no carrier: {why}", self.instance);
+                agent.tell(Happening::new(Kind::CircuitRefused, text).app(&self.instance.app).peer(&self.instance.node));
+            }
+            _ => {}
+        }
+    }
+
+    fn rerank(&self, agent: &Arc<Agent>, path: Path, because: LeftBecause) {
+        let route = self.route(path);
+        let dead = matches!(because, LeftBecause::Dead(_) | LeftBecause::Closed);
+        agent.control(|now, control| {
+            control.handle_left(now, &route, dead, Duration::from_secs(10));
+            control.rank(now, &self.instance, self.class);
+        });
+    }
+
+    /// Streams wait for a path for as long as the configuration says.
+    fn wait_for_path(self: &Arc<Self>, agent: &Arc<Agent>) {
+        let text = format!("no path to {}; its streams wait {} s", self.instance, agent.config.patience.as_secs());
+        agent.tell(Happening::new(Kind::NoPath, text).app(&self.instance.app).peer(&self.instance.node));
+        let (this, patience) = (Arc::clone(self), agent.config.patience);
+        let waiting = tokio::spawn(async move {
+            tokio::time::sleep(patience).await;
+            this.association.reset_all(ResetCode::NoPath);
+        });
+        if let Some(before) = self.state.lock().patience.replace(waiting.abort_handle()) {
+            before.abort();
+        }
+    }
+
+    fn handle_path_event(&self, agent: &Arc<Agent>, event: PoolEvent) {
+        let (kind, text, current) = match event {
+            PoolEvent::Left { path, because, to } => {
+                let to_text = to.as_ref().map_or("nowhere yet".to_owned(), |to| format!("for {to}"));
+                let why = describe(because);
+                (Kind::PathLeft, format!("{} left {path} {to_text}: {why}", self.instance), to)
+            }
+            PoolEvent::Found { path, after } => {
+                if let Some(patience) = self.state.lock().patience.take() {
+                    patience.abort();
+                }
+                let text = format!("{} is reached {path} after {} ms", self.instance, after.as_millis());
+                (Kind::PathMoved, text, Some(path))
+            }
+        };
+        agent.tell(Happening::new(kind, text).app(&self.instance.app).peer(&self.instance.node));
+        if let Some(path) = current {
+            let route = self.route(path);
+            agent.control(|now, control| control.handle_current(now, &route, self.class));
+        }
+    }
+
+    async fn dial(
+        self: Arc<Self>,
+        agent: Arc<Agent>,
+        id: CarrierId,
+        circuit: CircuitId,
+        path: Path,
+        class: Class,
+    ) {
+        let dialled = self.try_dial(&agent, circuit, class).await;
+        self.state.lock().dials.remove(&id);
+        match dialled {
+            Ok(open) => {
+                let join = match self.join(&open) {
+                    Ok(join) => join,
+                    Err(error) => return self.dial_failed(id, &error.to_string()),
+                };
+                self.association.carrier_up(id, path, join.encoded_len(), 0);
+                tokio::spawn(carrier::run(Arc::clone(&self.association), id, open, vec![join], Vec::new()));
+            }
+            Err(why) => self.dial_failed(id, &why),
+        }
+    }
+
+    fn dial_failed(&self, id: CarrierId, why: &str) {
+        tracing::debug!(carrier = %id, instance = %self.instance, why, "a carrier was not opened");
+        self.association.with_pool(|now, pool| pool.handle_failed(now, aire_circuit::CarrierId(id.0)));
+    }
+
+    async fn try_dial(
+        &self,
+        agent: &Arc<Agent>,
+        circuit: CircuitId,
+        class: Class,
+    ) -> Result<aire_net::Carrier, String> {
+        let (address, bytes) = agent.control(|now, control| {
+            let (first, preambles) =
+                control.circuits().preambles(now, circuit, class).ok_or("the circuit has no lease")?;
+            let address = control.dial_address(&first).ok_or_else(|| format!("no address of {first}"))?;
+            let bytes: Vec<u8> = preambles.iter().flat_map(aire_wire::Preamble::encode).collect();
+            Ok::<_, String>((address, bytes))
+        })?;
+        let endpoint = agent.endpoint.get().ok_or("the agent is starting")?;
+        let expected = Identity {
+            mesh: agent.membership.identity().mesh,
+            role: Role::App(self.instance.app.clone()),
+            node: self.instance.node.clone(),
+        };
+        let check = |peer: &PeerInfo| {
+            if peer.identity == expected {
+                Ok(())
+            } else {
+                Err(format!("{} answered instead of {expected}", peer.identity))
+            }
+        };
+        endpoint.dial_carrier(address, bytes, check).await.map_err(|error| error.to_string())
+    }
+
+    /// The first frame of a carrier.
+    fn join(&self, carrier: &aire_net::Carrier) -> Result<Frame, aire_net::CarrierError> {
+        let agent = self.agent.upgrade();
+        let new = !self.association.is_joined();
+        let proof = if new {
+            self.secret
+        } else {
+            hmac_sha256(&self.secret, &carrier.exporter(EXPORTER_JOIN, &self.id.0)?)
+        };
+        Ok(Frame::Join {
+            association: self.id,
+            source: agent.map_or(Incarnation(0), |agent| agent.incarnation),
+            destination: self.state.lock().incarnation.unwrap_or_default(),
+            new,
+            proof,
+        })
+    }
+
+    /// Names the association, for the ledger.
+    pub(crate) const fn id(&self) -> AssociationId {
+        self.id
+    }
+}
+
+/// Why a path was left, for people.
+fn describe(because: LeftBecause) -> String {
+    match because {
+        LeftBecause::Dead(silent) => format!("it was silent for {} ms", silent.as_millis()),
+        LeftBecause::Closed => "its carrier was closed".to_owned(),
+        LeftBecause::Degraded(Symptom::Silent) => "it is silent, like all others".to_owned(),
+        LeftBecause::Degraded(Symptom::Slow { times }) => format!("its round trip is {times:.1} times the usual"),
+        LeftBecause::Degraded(Symptom::Lossy) => "it loses packets".to_owned(),
+        LeftBecause::Degraded(Symptom::Unanswered) => "its probes are not answered".to_owned(),
+        LeftBecause::CircuitClosed(code) => format!("a hop closed the circuit: {code}"),
+        LeftBecause::Better => "another one is better".to_owned(),
+    }
+}

@@ -1,0 +1,121 @@
+//! From a configuration to a running agent, and to its end.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use aire_admin::{Server, ServerLimits};
+use aire_discovery::{Cache, Pace, PeerCache};
+use aire_net::Endpoint;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::agent::Agent;
+use crate::config::Config;
+use crate::gate::Gate;
+use crate::handler::{NodeCredentials, Reception};
+use crate::happening::{Happening, Kind};
+use crate::{RunError, joining, local, upkeep, view};
+
+/// Runs an agent until it is told to stop (SIGTERM, SIGINT, or the admin API).
+///
+/// # Errors
+/// Why it could not start.
+pub async fn run(config: Config) -> Result<(), RunError> {
+    let gate = Gate::open(config.node.clone(), config.policy.clone())?;
+    let admin = Server::bind(config.admin, ServerLimits::default()).await?;
+    let authority = joining::open_authority(config.authority.as_deref())?;
+    let underlay = joining::open_underlay(&config)?;
+    let membership = joining::obtain(&config, authority.as_ref(), &underlay).await?;
+    let cache = PeerCache::new(config.state.join("peers.json"));
+    let discovery = joining::discover(&config, &joining::token_seeds(&config), membership.identity().mesh)?
+        .with(Cache::open(&cache, Pace::default()));
+
+    let agent = Agent::new(config, membership, authority, gate, underlay);
+    let credentials = NodeCredentials {
+        membership: Arc::clone(&agent.membership),
+        is_authority: agent.authority.is_some(),
+    };
+    let endpoint = Endpoint::bind(
+        agent.config.listen,
+        agent.underlay.clone(),
+        Arc::new(credentials),
+        Arc::new(Reception(Arc::downgrade(&agent))),
+    )?;
+    let listen = endpoint.local_addr();
+    let _ = agent.endpoint.set(endpoint.clone());
+    agent.own_record.set_addresses(&agent.config.advertise, listen);
+    local::listen(&agent).await?;
+
+    tokio::spawn(admin.run(view::desk(&agent)));
+    let identity = agent.membership.identity();
+    agent.tell(Happening::new(Kind::Started, format!("{identity} listens on {listen}")));
+    agent.control(|now, control| control.started(now, listen.port()));
+    for to in &agent.config.to {
+        agent.control(|now, control| control.want_app(now, &to.app, to.class));
+    }
+    if let Some(served) = &agent.config.app {
+        agent.control(|now, control| control.set_own_profile(now, served.profile.clone()));
+    }
+    tokio::spawn(Arc::clone(&agent).keep_time());
+    tokio::spawn(upkeep::publish_profile(Arc::clone(&agent)));
+    tokio::spawn(upkeep::watch_policies(Arc::clone(&agent)));
+    tokio::spawn(upkeep::keep_cache(Arc::clone(&agent), cache.clone()));
+    tokio::spawn(joining::rotate(Arc::clone(&agent)));
+    tokio::spawn(joining::search(Arc::clone(&agent), discovery, listen.port()));
+
+    wait_for_end(&agent).await?;
+    upkeep::save_peers(&agent, cache).await;
+    tokio::select! {
+        () = upkeep::drain(&agent) => {}
+        () = another_signal()? => {}
+    }
+    endpoint.close();
+    endpoint.closed().await;
+    Ok(())
+}
+
+async fn wait_for_end(agent: &Agent) -> Result<(), RunError> {
+    let signal = another_signal()?;
+    let mut asked = agent.drain_requested.subscribe();
+    tokio::select! {
+        () = signal => {}
+        _ = asked.wait_for(|asked| *asked) => {}
+    }
+    Ok(())
+}
+
+/// The next SIGTERM or SIGINT.
+fn another_signal() -> Result<impl Future<Output = ()>, RunError> {
+    let machine = |error: std::io::Error| RunError::Machine(error.to_string());
+    let mut terminate = signal(SignalKind::terminate()).map_err(machine)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(machine)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// The addresses under which others may reach a socket bound to `listen`.
+pub(crate) fn reachable_addresses(advertise: &[SocketAddr], listen: SocketAddr) -> Vec<SocketAddr> {
+    let mut addresses = advertise.to_vec();
+    if !listen.ip().is_unspecified() {
+        addresses.push(listen);
+    } else {
+        addresses.extend(outward_addresses().into_iter().map(|ip| SocketAddr::new(ip, listen.port())));
+    }
+    addresses.dedup();
+    addresses
+}
+
+/// The machine's own addresses towards other networks: what a UDP socket is bound to when it is connected to a
+/// documentation address (RFC 5737, RFC 3849). Nothing is sent.
+fn outward_addresses() -> Vec<IpAddr> {
+    let towards = [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")];
+    let local = |(from, to): (&str, &str)| {
+        let socket = UdpSocket::bind(from).ok()?;
+        socket.connect(to).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    towards.into_iter().filter_map(local).filter(|ip| !ip.is_unspecified()).collect()
+}
