@@ -1,11 +1,10 @@
 //! The two questions, and how their answers come about.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aire_types::{AppName, Class, Decision, Instance, Path, Ranked, RouteId, Snapshot, Time};
 
-use super::{Brain, NEW, Placement};
+use super::{Brain, FORCED_HOLD, NEW, Placement};
 use crate::cost::{Scorer, Terms, Weights};
 use crate::destination::{Choice, Role};
 use crate::herd;
@@ -18,8 +17,6 @@ use crate::snapshot::snapshot_hash;
 const STANDBY_MARGIN_MS: f64 = 10.0;
 /// Relays of one zone tend to fail together: a standby in the zone of the best is as bad as one so much slower.
 const SAME_ZONE_MS: f64 = 10.0;
-/// After a change that was forced, improvements wait this long.
-const FORCED_HOLD: Duration = Duration::from_secs(2);
 
 /// Why the streams of an app go where they go.
 #[derive(Clone, Debug)]
@@ -151,7 +148,7 @@ impl Brain {
         let settled =
             instances.iter().all(|i| self.destinations.get(i).is_some_and(|d| now.since(d.since) > NEW));
         let snapshot = self.snapshot(now, app, instances, class, current, hold_until);
-        let mut decision = self.rank(&snapshot, settled);
+        let mut decision = self.rank(&snapshot, settled, None);
         let instance = decision.choice().map(|route| route.instance.clone()).or(before);
         let steered =
             instance.as_ref().and_then(|instance| self.destinations.get(instance)?.choices.get(&class));
@@ -174,7 +171,7 @@ impl Brain {
     }
 
     /// Asks the policy, and holds it to masks, pins and herd control.
-    fn rank(&mut self, snapshot: &Snapshot, settled: bool) -> Decision {
+    fn rank(&mut self, snapshot: &Snapshot, settled: bool, standby: Option<&Path>) -> Decision {
         let mut by: Arc<str> = Arc::from(self.policy.name());
         let mut ranking = self.policy.rank(snapshot);
         let sound = is_sound(snapshot, &ranking);
@@ -186,7 +183,10 @@ impl Brain {
         let pinned = snapshot.overrides.pin.is_some();
         let mut propensity = 1.0;
         if !pinned {
-            propensity = herd::temper(snapshot, &mut ranking, settled, &mut self.random);
+            propensity = match standby_takes_over(snapshot, &mut ranking, standby) {
+                true => 1.0,
+                false => herd::temper(snapshot, &mut ranking, settled, &mut self.random),
+            };
         }
         let mut reason = match sound {
             true => self.policy.reason(snapshot, &ranking),
@@ -229,8 +229,9 @@ impl Brain {
             current.clone().map(|(path, since)| (RouteId { instance: instance.clone(), path }, since));
         let snapshot =
             self.snapshot(now, &instance.app, std::slice::from_ref(instance), class, route, hold_until);
-        let decision = self.rank(&snapshot, settled);
-        let standby = self.standby(&decision, before.as_ref().and_then(|choice| choice.standby.as_ref()));
+        let warm = before.as_ref().and_then(|choice| choice.standby.as_ref());
+        let decision = self.rank(&snapshot, settled, warm);
+        let standby = self.standby(&decision, warm);
         self.raise_roles(&decision, standby.as_ref());
         let mut choice = Choice {
             current,
@@ -321,6 +322,23 @@ impl Brain {
             route.role = route.role.max(role);
         }
     }
+}
+
+/// When what was in use is gone, the standby is warm: it goes first unless another is clearly better.
+fn standby_takes_over(snapshot: &Snapshot, ranking: &mut [Ranked], standby: Option<&Path>) -> bool {
+    let usable = |ranked: &&Ranked| ranked.ineligible.is_none();
+    let current = snapshot.current.as_ref().map(|(route, _)| route);
+    if current.is_none() || ranking.iter().filter(usable).any(|ranked| Some(&ranked.route) == current) {
+        return false;
+    }
+    let least = ranking.iter().filter(usable).map(|ranked| ranked.cost).fold(f64::INFINITY, f64::min);
+    let warm = |ranked: &Ranked| ranked.ineligible.is_none() && Some(&ranked.route.path) == standby;
+    let Some(at) = ranking.iter().position(warm) else { return false };
+    let near = ranking[at].cost - least <= STANDBY_MARGIN_MS.max(0.1 * least);
+    if near {
+        ranking[..=at].rotate_right(1);
+    }
+    near
 }
 
 /// Has the policy ranked every candidate once, with a number for a cost, and lifted no mask?

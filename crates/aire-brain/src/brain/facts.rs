@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aire_types::{AppName, AppProfile, Class, Override, Path, RouteId, Source, Time};
 
-use super::{Brain, INTEREST};
+use super::{Brain, FORCED_HOLD, INTEREST};
 use crate::estimate::Sample;
 use crate::output::{Event, Output};
 use crate::topology::{InstanceInfo, Refusal, RelayInfo};
@@ -219,7 +219,8 @@ impl Brain {
         self.life_changed(now, route, false, news);
     }
 
-    /// The leave loop left the route; it may come back after `dwell`.
+    /// The leave loop left the route; it may come back after `dwell`. Where the streams went to something else than
+    /// the standby, [`Brain::handle_current`] follows at once.
     pub fn handle_left(&mut self, now: Time, route: &RouteId, dwell: Duration) {
         let Some(state) = self.route_mut(route) else { return };
         state.leave(now, dwell);
@@ -232,6 +233,7 @@ impl Brain {
         let Some(choice) = destination.choices.get_mut(&class) else { return };
         if choice.current.as_ref().is_none_or(|(path, _): &(Path, Time)| *path != route.path) {
             choice.current = Some((route.path.clone(), now));
+            choice.hold_until = choice.hold_until.max(now + FORCED_HOLD);
             self.disturb(now, &route.instance);
         }
     }

@@ -27,6 +27,8 @@ use crate::topology::{InstanceInfo, RelayInfo};
 const INTEREST: Duration = Duration::from_secs(600);
 /// So long after it became interesting a destination is new: choices follow each measurement.
 const NEW: Duration = Duration::from_secs(3);
+/// After a change that was forced, improvements wait this long.
+const FORCED_HOLD: Duration = Duration::from_secs(2);
 /// So many instances of one app are looked at.
 const INSTANCES: usize = 8;
 /// So many routes to one destination are looked at, pairs included.

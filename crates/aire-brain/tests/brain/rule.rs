@@ -319,3 +319,52 @@ fn of_two_instances_the_nearer_serves_and_draining_ones_get_nothing_new() {
     let gone = world.brain.place(world.now, &"nothing".parse().unwrap(), INTERACTIVE);
     assert!(gone.choice().is_none() && gone.reason.contains("no instance of nothing"));
 }
+
+#[test]
+fn the_warm_standby_takes_over_and_a_better_path_follows_later() {
+    let mut world = settled(18, link(240.0), &[("r1", link(60.0)), ("r2", link(80.0)), ("r3", link(120.0))]);
+    let standby = world.brain.rank_paths(world.now, &at("d"), INTERACTIVE).standby;
+    assert_eq!(standby, Some(via("r2")));
+    world.links.insert(via("r3"), link(74.0));
+    world.seconds(120);
+    let standby = world.brain.rank_paths(world.now, &at("d"), INTERACTIVE).standby;
+    assert_eq!(standby, Some(via("r2")), "a standby is not changed for a few milliseconds");
+    world.brain.handle_left(world.now, &route(via("r1")), Duration::from_secs(300));
+    assert_eq!(world.path(INTERACTIVE), via("r2"));
+}
+
+#[test]
+fn what_the_leave_loop_took_is_kept_for_a_while() {
+    let mut world = settled(19, link(240.0), &[("r1", link(60.0)), ("r2", link(80.0)), ("r3", link(120.0))]);
+    world.brain.handle_left(world.now, &route(via("r1")), Duration::from_secs(300));
+    world.brain.handle_current(world.now, &route(via("r3")), INTERACTIVE);
+    assert_eq!(world.path(INTERACTIVE), via("r3"));
+    world.seconds(60);
+    assert_eq!(world.path(INTERACTIVE), via("r2"));
+}
+
+#[test]
+fn a_policy_that_breaks_the_contract_is_replaced_by_the_rule_for_that_decision() {
+    struct Broken;
+    impl aire_brain::Policy for Broken {
+        fn name(&self) -> &str {
+            "broken"
+        }
+        fn rank(&self, snapshot: &aire_types::Snapshot) -> Vec<aire_types::Ranked> {
+            let ranked = |candidate: &aire_types::Candidate| aire_types::Ranked {
+                route: candidate.route.clone(),
+                cost: f64::NAN,
+                gain: None,
+                ineligible: None,
+            };
+            snapshot.candidates.iter().map(ranked).collect()
+        }
+        fn reason(&self, _: &aire_types::Snapshot, _: &[aire_types::Ranked]) -> String {
+            "because".into()
+        }
+    }
+    let mut world = settled(20, link(240.0), &[("r1", link(60.0))]);
+    world.brain.set_policy(world.now, Box::new(Broken));
+    let decision = world.brain.steer(world.now, &at("d"), INTERACTIVE);
+    assert_eq!((&*decision.by, decision.choice()), ("rule", Some(&route(via("r1")))));
+}
