@@ -13,7 +13,7 @@ const ROUND_BYTES: f64 = 220.0;
 const QUICK: Duration = Duration::from_millis(60);
 /// Every route gets so many quick probes.
 const FIRST: u32 = 3;
-/// A route that may win gets quick probes until it has answered so often …
+/// A route that may win gets quick probes until it has answered as often as the rule wants proof …
 const PROOF: u32 = 8;
 /// … or was asked so often.
 const PATIENCE: u32 = 16;
