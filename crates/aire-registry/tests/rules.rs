@@ -205,6 +205,57 @@ fn what_is_announced_is_fetched_once_at_a_time() {
     assert_eq!(outputs(&mut registry), [changed("n1")]);
 }
 
+#[test]
+fn one_round_of_anti_entropy_serves_both_sides() {
+    let mut registry = new();
+    for (name, sequence) in [("ours", 1), ("newer-here", 7), ("newer-there", 1), ("same", 3)] {
+        registry.handle_record(at(0), None, record(&app(name), 1, sequence, "z"));
+    }
+    outputs(&mut registry);
+    let entry =
+        |name: &str, sequence| DigestEntry { node: node(name), incarnation: Incarnation(1), sequence };
+    let entries = vec![entry("newer-here", 6), entry("newer-there", 2), entry("same", 3), entry("theirs", 1)];
+    let answer = Message::Digest { buckets: (0..=255).collect(), entries };
+
+    // "me" < "peer", so we begin.
+    registry.handle_link_up(at(1), node("peer"));
+    let begun = outputs(&mut registry);
+    let [Output::Send { message: Message::Summary(hashes), .. }] = begun.as_slice() else {
+        panic!("{begun:?}")
+    };
+    registry.handle_message(at(2), &node("peer"), &answer);
+    let out = outputs(&mut registry);
+    let [
+        Output::Send { message: Message::Want(wanted), .. },
+        Output::Send { message: Message::Gossip(given), .. },
+    ] = out.as_slice()
+    else {
+        panic!("{out:?}")
+    };
+    assert_eq!(*wanted, [node("newer-there"), node("theirs")]);
+    let given: Vec<String> = given.iter().map(|r| String::from_utf8_lossy(&r.leaf).into_owned()).collect();
+    assert_eq!(given, [app("newer-here").to_string(), app("ours").to_string()]);
+
+    // Who holds the same answers nothing; who does not lists what it holds, but not at any rate.
+    let mut twin = Registry::new(at(0), Config::new(app("peer"), Incarnation(5), 1));
+    twin.handle_link_up(at(1), node("me"));
+    twin.handle_record(at(1), None, record(&app("ours"), 1, 1, "z"));
+    outputs(&mut twin);
+    twin.handle_message(at(2), &node("me"), &Message::Summary(hashes.clone()));
+    twin.handle_message(at(2), &node("me"), &Message::Summary(hashes.clone()));
+    let listed = outputs(&mut twin);
+    let [Output::Send { message: Message::Digest { buckets, entries }, .. }] = listed.as_slice() else {
+        panic!("{listed:?}")
+    };
+    assert!(!buckets.is_empty() && buckets.len() <= 3 && entries.is_empty(), "{listed:?}");
+    for (name, sequence) in [("newer-here", 7), ("newer-there", 1), ("same", 3)] {
+        twin.handle_record(at(3), None, record(&app(name), 1, sequence, "z"));
+    }
+    outputs(&mut twin);
+    twin.handle_message(at(4), &node("me"), &Message::Summary(hashes.clone()));
+    assert_eq!(outputs(&mut twin), []);
+}
+
 fn signed(registry: &mut Registry, now: Time) -> Option<(u64, RecordBody)> {
     let out = outputs(registry);
     let unsigned = out.into_iter().find_map(|o| match o {
