@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aire_types::{AppName, NodeName, Path};
 use clap::{Args, Parser, Subcommand};
 
 /// An application network mesh with learned routing.
@@ -51,17 +52,17 @@ pub(crate) enum Command {
     /// Why the path to an app is what it is
     Explain {
         /// The app
-        app: String,
+        app: AppName,
         #[command(flatten)]
         ask: Ask,
     },
     /// Measure the way to an app
     Ping {
         /// The app
-        app: String,
+        app: AppName,
         /// Over these relays in order, instead of the path in use (empty text: direct)
-        #[arg(long, value_name = "NODE,...")]
-        via: Option<String>,
+        #[arg(long, value_name = "NODE,...", value_parser = relays)]
+        via: Option<Path>,
         #[command(flatten)]
         ask: Ask,
     },
@@ -91,10 +92,10 @@ pub(crate) enum Mesh {
         #[arg(long, default_value = "1h", value_parser = duration)]
         ttl: Duration,
         /// How many agents may use it
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         uses: u32,
         /// Where an agent of the mesh can be dialled; may be given more than once
-        #[arg(long, value_name = "HOST:PORT")]
+        #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
         seed: Vec<String>,
     },
 }
@@ -176,13 +177,22 @@ pub(crate) struct Run {
     /// Table from real to emulated addresses
     #[arg(long, hide = true, value_name = "FILE")]
     pub(crate) underlay: Option<PathBuf>,
+    /// End when the process that started this one does
+    #[arg(long, hide = true, value_name = "PID")]
+    pub(crate) with_parent: Option<u32>,
 }
 
 /// Which agent to ask, and how to print.
 #[derive(Debug, Args)]
 pub(crate) struct Ask {
     /// The agent's admin address
-    #[arg(long, value_name = "ADDR:PORT", env = "AIRE_ADMIN", default_value = "127.0.0.1:7118")]
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        env = "AIRE_ADMIN",
+        default_value = "127.0.0.1:7118",
+        value_parser = host_port
+    )]
     pub(crate) admin: String,
     /// Print one JSON document (events: one a line)
     #[arg(long)]
@@ -204,6 +214,21 @@ fn duration(text: &str) -> Result<Duration, String> {
     if seconds == 0 { Err(form()) } else { Ok(Duration::from_secs(seconds)) }
 }
 
+/// Checks `HOST:PORT`, without asking whether there is such a host.
+fn host_port(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        _ => Err(format!("'{text}' is not HOST:PORT")),
+    }
+}
+
+/// Reads `a,b`; an empty text is the direct path.
+fn relays(text: &str) -> Result<Path, String> {
+    let names = text.split(',').filter(|_| !text.is_empty()).map(NodeName::new);
+    let nodes = names.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    Path::new(nodes).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +245,22 @@ mod tests {
         assert_eq!(duration("7d"), Ok(Duration::from_secs(7 * 86_400)));
         for bad in ["", "1", "h", "0s", "1w", "-1s", "é"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+    #[test]
+    fn relays_are_names_in_order() {
+        assert_eq!(relays(""), Ok(Path::DIRECT));
+        assert_eq!(relays("r2,r1").unwrap().relays().len(), 2);
+        for bad in ["r1,", ",", "R1", "r1,r1", "a,b,c"] {
+            assert!(relays(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_seed_has_a_host_and_a_port() {
+        assert!(host_port("h:1").is_ok() && host_port("[::1]:7117").is_ok());
+        for bad in ["", "h", ":1", "h:", "h:65536"] {
+            assert!(host_port(bad).is_err(), "{bad}");
         }
     }
 }

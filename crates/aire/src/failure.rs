@@ -9,6 +9,9 @@ pub(crate) enum Failure {
     /// The command makes no sense as it was given.
     #[error("{0}")]
     Usage(String),
+    /// Whoever read standard output has seen enough.
+    #[error("standard output was closed")]
+    Unread,
 }
 
 impl Failure {
@@ -22,11 +25,26 @@ impl Failure {
         Failure::Usage(error.to_string())
     }
 
-    /// 1 for a failure, 2 for wrong usage.
-    pub(crate) fn exit_code(&self) -> ExitCode {
+    /// Tells the user, and gives 1 for a failure, 2 for wrong usage.
+    pub(crate) fn report(&self) -> ExitCode {
         match self {
-            Failure::Failed(_) => ExitCode::from(1),
-            Failure::Usage(_) => ExitCode::from(2),
+            Failure::Unread => return ExitCode::SUCCESS,
+            Failure::Failed(text) | Failure::Usage(text) => eprintln!("aire: {}", one_line(text)),
         }
+        if matches!(self, Failure::Usage(_)) { ExitCode::from(2) } else { ExitCode::from(1) }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_fits_on_one_line() {
+        assert_eq!(one_line("a\n  b\n\nc"), "a; b; c");
     }
 }

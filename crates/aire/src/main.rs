@@ -1,10 +1,16 @@
 //! The command line.
 
+mod admin;
 mod args;
+mod ask;
+mod demo;
 mod failure;
+mod figures;
 mod mesh;
+mod output;
 mod policy;
 mod run;
+mod table;
 
 use std::process::ExitCode;
 
@@ -16,10 +22,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match dispatch(cli.command) {
         Ok(code) => code,
-        Err(failure) => {
-            eprintln!("aire: {failure}");
-            failure.exit_code()
-        }
+        Err(failure) => failure.report(),
     }
 }
 
@@ -28,6 +31,14 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Mesh(command) => mesh::execute(command),
         Command::Policy(args::Policy::Check { file }) => policy::check(&file),
         Command::Run(flags) => run::execute(*flags),
-        _ => unreachable!(),
+        Command::Demo { seconds, json } => demo::execute(seconds, json),
+        Command::Status(ask) => ask::status(&ask),
+        Command::Peers(ask) => ask::peers(&ask),
+        Command::Apps(ask) => ask::apps(&ask),
+        Command::Routes(ask) => ask::routes(&ask),
+        Command::Streams(ask) => ask::streams(&ask),
+        Command::Events { ask, follow } => ask::events(&ask, follow),
+        Command::Explain { app, ask } => ask::explain(&ask, &app),
+        Command::Ping { app, via, ask } => ask::ping(&ask, &app, via.as_ref()),
     }
 }

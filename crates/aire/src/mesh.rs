@@ -11,6 +11,7 @@ use aire_types::MeshName;
 
 use crate::args::{Mesh, Scope};
 use crate::failure::Failure;
+use crate::output::say;
 
 /// The starter policy's place in the authority's folder.
 const POLICY_FILE: &str = "policy.cedar";
@@ -56,21 +57,13 @@ fn invite(
         Some(app) => Grant::App(app.parse().map_err(Failure::usage)?),
         None => Grant::Relay,
     };
-    if uses == 0 {
-        return Err(Failure::Usage("--uses must be at least 1".to_owned()));
-    }
-    if let Some(seed) = seeds.iter().find(|seed| !is_host_port(seed)) {
-        return Err(Failure::Usage(format!("--seed '{seed}' is not HOST:PORT")));
-    }
     let authority = Authority::open(dir).map_err(Failure::because)?;
     if seeds.is_empty() {
-        eprintln!("aire: no --seed given; the token works only where multicast finds the mesh, or with --seed on the other side");
+        eprintln!(
+            "aire: no --seed given; the token works only where multicast finds the mesh, or with --seed on the other side"
+        );
     }
     let token = authority.invite(grant, ttl, uses, seeds, SystemTime::now()).map_err(Failure::because)?;
-    println!("{}", token.reveal());
+    say(&format!("{}\n", token.reveal()))?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn is_host_port(text: &str) -> bool {
-    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }

@@ -11,6 +11,9 @@ use crate::failure::Failure;
 
 pub(crate) fn execute(flags: Run) -> Result<ExitCode, Failure> {
     start_logging(flags.log_json);
+    if let Some(parent) = flags.with_parent {
+        end_with(parent)?;
+    }
     let file = match &flags.config {
         Some(path) => RawConfig::load(path).map_err(Failure::because)?,
         None => RawConfig::default(),
@@ -24,6 +27,19 @@ pub(crate) fn execute(flags: Run) -> Result<ExitCode, Failure> {
     runtime.block_on(aire_agent::run(config)).map_err(Failure::because)?;
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has the kernel kill this process when its parent ends, however that comes about.
+fn end_with(parent: u32) -> Result<(), Failure> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(
+        |error| Failure::Failed(format!("this machine cannot tie the agent to its parent: {error}")),
+    )?;
+    // It may have ended before the kernel was told.
+    if std::os::unix::process::parent_id() == parent {
+        Ok(())
+    } else {
+        Err(Failure::Failed(format!("process {parent}, which started this agent, has ended")))
+    }
 }
 
 /// Logs go to standard error; `AIRE_LOG` sets what is logged (such as `debug` or `aire_net=trace`).
@@ -59,7 +75,9 @@ fn flags_as_config(flags: Run) -> Result<RawConfig, Failure> {
 
 fn pair(flag: &str, text: &str) -> Result<(String, String), Failure> {
     match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
         _ => Err(Failure::Usage(format!("{flag} '{text}' is not NAME=ADDRESS:PORT"))),
     }
 }
