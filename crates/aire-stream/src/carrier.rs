@@ -54,6 +54,10 @@ impl Carrier {
     /// A last word was sent and ends at `position`. It asks for no acknowledgement, so when many wait for one, a PING does.
     pub(crate) fn on_farewell(&mut self, position: u64, reply: Reply) {
         self.farewells.push_back((position, reply));
+        if self.farewells.len() > 32 * FAREWELLS {
+            // The peer acknowledges nothing for long: it has other worries than the end of its streams.
+            self.farewells.pop_front();
+        }
         self.schedule.ping |= self.farewells.len().is_multiple_of(FAREWELLS);
     }
 

@@ -236,3 +236,36 @@ impl Stream {
         assert!(self.carrier.is_none_or(&lives), "assigned to a dead carrier");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_stream_is_small() {
+        assert!(size_of::<Stream>() <= 768, "{}", size_of::<Stream>());
+    }
+
+    #[test]
+    fn a_window_grows_for_a_quick_reader_and_only_within_the_budget() {
+        let config = Config::new(crate::Side::Destination);
+        for (budget, expected) in [(0, GUARANTEE), (100_000, 2 * GUARANTEE), (64 << 20, config.stream_max)] {
+            let mut ledger = Ledger::new(crate::Budget::new(budget));
+            let mut stream = Stream::new(Time::ZERO, StreamId(1));
+            for at in 1..200 {
+                let missing = (stream.receive.limit() - stream.receive.contiguous()) as usize;
+                let bytes = bytes::Bytes::from(vec![0; missing]);
+                stream.receive.insert(stream.id, stream.receive.contiguous(), bytes).unwrap();
+                while let Some(bytes) = stream.receive.read(usize::MAX) {
+                    stream.receive.consume(bytes.len());
+                }
+                let round_trip = std::time::Duration::from_millis(5);
+                stream.grant(Time::from_millis(at), &config, &mut ledger, round_trip);
+                stream.check_invariants(&config, |_| true);
+            }
+            assert_eq!(stream.window, expected);
+            stream.discard(&mut ledger);
+            assert_eq!(ledger.borrowed(), 0);
+        }
+    }
+}

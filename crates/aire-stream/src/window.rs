@@ -13,6 +13,8 @@ const CEILING: u64 = 64 * 1024 * 1024;
 const AGGREGATION: u64 = 512 * 1024;
 /// How long the least round trip is believed.
 const MIN_RTT_AGE: Duration = Duration::from_secs(10);
+/// It is measured anew for at least this long.
+const PROBE: Duration = Duration::from_millis(200);
 /// Rounds that the greatest delivery rate is believed.
 const RATE_ROUNDS: usize = 10;
 /// Startup ends when so many rounds have not brought a quarter more.
@@ -40,6 +42,14 @@ pub(crate) struct Window {
     round_end: u64,
     round_counts: bool,
     min_rtt: Option<(Duration, Time)>,
+    probe: Option<Probe>,
+}
+
+/// The least round trip is being measured anew, with little in flight.
+#[derive(Debug)]
+struct Probe {
+    until: Time,
+    least: Duration,
 }
 
 impl Window {
@@ -54,12 +64,13 @@ impl Window {
             round_end: 0,
             round_counts: false,
             min_rtt: None,
+            probe: None,
         }
     }
 
     /// Bytes that may be in flight.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+        if self.probe.is_some() { (self.bytes / 4).max(FLOOR).min(self.bytes) } else { self.bytes }
     }
 
     /// Bytes a second; 0 before the first measurement.
@@ -71,9 +82,23 @@ impl Window {
         self.min_rtt.map(|(rtt, _)| rtt)
     }
 
+    /// A round trip was measured. When the least one is outdated, the queues on the path that this carrier itself keeps
+    /// filled are drained for a moment: otherwise their delay would be taken for the path's, and grow for ever.
     pub(crate) fn on_rtt(&mut self, now: Time, rtt: Duration) {
-        if self.min_rtt.is_none_or(|(least, at)| rtt <= least || now.since(at) > MIN_RTT_AGE) {
+        if let Some(probe) = &mut self.probe {
+            probe.least = probe.least.min(rtt);
+            if now >= probe.until {
+                self.min_rtt = Some((probe.least, now));
+                self.probe = None;
+            }
+            return;
+        }
+        let (least, at) = self.min_rtt.unwrap_or((Duration::MAX, now));
+        let outdated = now.since(at) > MIN_RTT_AGE;
+        if rtt <= least || (outdated && rtt <= ACK_DELAY) {
             self.min_rtt = Some((rtt, now));
+        } else if outdated {
+            self.probe = Some(Probe { until: now + PROBE.max(rtt * 2), least: rtt });
         }
     }
 
@@ -83,17 +108,17 @@ impl Window {
             self.rates[self.slot] = self.rates[self.slot].max(sample.bytes_per_second);
         }
         self.round_counts |= !sample.app_limited;
-        if self.startup && !sample.app_limited {
-            self.bytes = (self.bytes + newly).min(CEILING);
-        }
         if acked >= self.round_end {
             self.round_end = sent;
             if std::mem::take(&mut self.round_counts) {
                 self.on_round();
             }
         }
-        let target = self.target();
-        self.bytes = if self.startup { self.bytes.max(target) } else { target };
+        if !self.startup {
+            self.bytes = self.target(2);
+        } else if !sample.app_limited {
+            self.bytes = self.bytes.max((self.bytes + newly).min(self.target(3)));
+        }
     }
 
     fn on_round(&mut self) {
@@ -103,7 +128,8 @@ impl Window {
             self.plateau_rounds = 0;
         } else {
             self.plateau_rounds = self.plateau_rounds.saturating_add(1);
-            self.startup &= self.plateau_rounds < PLATEAU_ROUNDS;
+            let crowded = self.bytes > 2 * self.target(3);
+            self.startup &= self.plateau_rounds < PLATEAU_ROUNDS && !crowded;
         }
         self.slot = (self.slot + 1) % RATE_ROUNDS;
         self.rates[self.slot] = 0;
@@ -111,13 +137,13 @@ impl Window {
 
     /// The least round trip is taken as one acknowledgement delay at least: on a local network that, and the
     /// scheduling of processes, is what acknowledgements wait for.
-    fn target(&self) -> u64 {
+    fn target(&self, gain: u64) -> u64 {
         let during = |time: Duration| {
             let bytes = u128::from(self.rate()) * time.as_micros() / 1_000_000;
             u64::try_from(bytes).unwrap_or(CEILING).min(CEILING)
         };
         let rtt = self.min_rtt().unwrap_or(ACK_DELAY).max(ACK_DELAY);
-        (2 * during(rtt) + during(ACK_DELAY).min(AGGREGATION)).clamp(FLOOR, CEILING)
+        (gain * during(rtt) + during(ACK_DELAY).min(AGGREGATION)).clamp(FLOOR, CEILING)
     }
 }
 
@@ -170,6 +196,23 @@ mod tests {
             window.on_acknowledged(100, acked, acked + 100, sample);
         }
         assert_eq!(window.bytes(), before);
+    }
+
+    #[test]
+    fn an_outdated_round_trip_is_measured_with_little_in_flight() {
+        let mut window = Window::new();
+        run(&mut window, 12_500_000, Duration::from_millis(40), 30);
+        let before = window.bytes();
+        let at = Time::from_millis;
+        window.on_rtt(at(10_500), Duration::from_millis(80));
+        assert!(window.bytes() <= before / 4);
+        window.on_rtt(at(10_600), Duration::from_millis(50));
+        window.on_rtt(at(10_701), Duration::from_millis(60));
+        assert_eq!((window.bytes(), window.min_rtt()), (before, Some(Duration::from_millis(50))));
+        let mut local = Window::new();
+        local.on_rtt(at(0), Duration::from_micros(50));
+        local.on_rtt(at(11_000), Duration::from_millis(2));
+        assert_eq!(local.bytes(), INITIAL, "a local network is left alone");
     }
 
     #[test]

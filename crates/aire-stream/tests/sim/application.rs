@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aire_stream::{Association, Output, Read};
@@ -6,7 +6,7 @@ use aire_types::Time;
 use aire_wire::{ResetCode, StreamId};
 use bytes::Bytes;
 
-use crate::plan::{Plan, byte};
+use crate::plan::{Plan, fill};
 
 /// How a stream went at one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +61,8 @@ impl Application {
             if length == 0 {
                 return;
             }
-            let bytes: Vec<u8> =
-                (self.written..self.written + length).map(|at| byte(id.0, self.end, at)).collect();
+            let mut bytes = vec![0; length as usize];
+            fill(id.0, self.end, self.written, &mut bytes);
             association.write(now, id, Bytes::from(bytes)).unwrap();
             self.written += length;
             self.next_write = now + self.plan.think[self.end];
@@ -80,10 +80,9 @@ impl Application {
             }
             match association.read(now, id, self.plan.read_max[self.end]) {
                 Read::Data(bytes) => {
-                    for (at, got) in bytes.iter().enumerate() {
-                        let offset = self.received + at as u64;
-                        assert_eq!(*got, byte(id.0, 1 - self.end, offset), "{id} at {offset}");
-                    }
+                    let mut expected = vec![0; bytes.len()];
+                    fill(id.0, 1 - self.end, self.received, &mut expected);
+                    assert!(bytes == expected, "{id}: other bytes at {}", self.received);
                     self.received += bytes.len() as u64;
                     self.unswallowed = bytes.len();
                     self.next_read = now + self.plan.swallow[self.end];
@@ -108,17 +107,27 @@ pub(crate) struct Applications {
     pub(crate) all: BTreeMap<StreamId, Application>,
     /// Plans by stream, for those that the destination will see.
     pub(crate) plans: BTreeMap<StreamId, Plan>,
+    /// Those that were told that they can go on, and no others: a missing word shows as a standstill.
+    awake: BTreeSet<StreamId>,
+    timers: BTreeSet<(Time, StreamId)>,
 }
 
 impl Applications {
     pub(crate) fn new(end: usize) -> Self {
-        Applications { end, all: BTreeMap::new(), plans: BTreeMap::new() }
+        Applications {
+            end,
+            all: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            awake: BTreeSet::new(),
+            timers: BTreeSet::new(),
+        }
     }
 
     pub(crate) fn open(&mut self, now: Time, id: StreamId, plan: Plan) {
         let mut application = Application::new(plan, self.end);
         application.next_read = now + application.plan.read_from[self.end];
         self.all.insert(id, application);
+        self.awake.insert(id);
     }
 
     pub(crate) fn handle(&mut self, now: Time, output: Output, association: &mut Association) {
@@ -151,6 +160,9 @@ impl Applications {
                     other => panic!("{stream} ended as {other:?}"),
                 }
             }
+            Output::Readable(stream) | Output::Writable(stream) => {
+                self.awake.insert(stream);
+            }
             _ => {}
         }
     }
@@ -163,22 +175,26 @@ impl Applications {
         association.reset(now, id, code);
     }
 
-    /// Lets every application do what it can; when to do so again.
+    /// Lets those go on that can; when the next has thought long enough.
     pub(crate) fn run(&mut self, now: Time, association: &mut Association) -> Time {
-        let mut next = Time::NEVER;
-        for (id, application) in self.all.iter_mut().filter(|(_, one)| one.fate == Fate::Running) {
-            application.write(now, *id, association);
+        while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, id));
+            self.awake.insert(id);
+        }
+        for id in std::mem::take(&mut self.awake) {
+            let Some(application) = self.all.get_mut(&id).filter(|one| one.fate == Fate::Running) else {
+                continue;
+            };
+            application.write(now, id, association);
             if !application.end_seen {
-                application.read(now, *id, association);
-            } else if application.unswallowed > 0 {
-                association.consumed(now, *id, std::mem::take(&mut application.unswallowed));
+                application.read(now, id, association);
             }
             for wish in [application.next_write, application.next_read] {
                 if wish > now {
-                    next = next.min(wish);
+                    self.timers.insert((wish, id));
                 }
             }
         }
-        next
+        self.timers.first().map_or(Time::NEVER, |(at, _)| *at)
     }
 }

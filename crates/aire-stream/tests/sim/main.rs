@@ -6,6 +6,7 @@ mod leave;
 mod pipe;
 mod plan;
 mod random;
+mod scenarios;
 mod world;
 
 use std::time::Duration;

@@ -59,8 +59,19 @@ impl Plan {
     }
 }
 
-/// The byte at `offset` of what `end` writes on a stream.
-pub(crate) fn byte(stream: u64, end: usize, offset: u64) -> u8 {
-    let mixed = (offset ^ (stream << 40) ^ ((end as u64) << 60)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 56) as u8
+/// What `end` writes on a stream from `offset` on: differs with all three.
+pub(crate) fn fill(stream: u64, end: usize, offset: u64, out: &mut [u8]) {
+    const BLOCK: u64 = 64;
+    let (mut at, mut rest) = (offset, out);
+    while !rest.is_empty() {
+        let within = at % BLOCK;
+        let (now, later) = rest.split_at_mut(rest.len().min((BLOCK - within) as usize));
+        let mixed =
+            ((at / BLOCK) ^ (stream << 40) ^ ((end as u64) << 60)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for (byte, step) in now.iter_mut().zip(within..) {
+            *byte = (mixed >> 56) as u8 ^ (step as u8);
+        }
+        at += now.len() as u64;
+        rest = later;
+    }
 }
