@@ -38,7 +38,8 @@ fn frame(random: &mut Random, side: Side) -> Frame {
         let from_source = side == Side::Destination;
         return match random.below(14) {
             0..5 => {
-                let length = random.below(if random.below(10) == 0 { 70_000 } else { 200 });
+                let most = if random.below(10) == 0 { 70_000 } else { 200 };
+                let length = random.below(most);
                 Frame::Data { stream, offset, bytes: Bytes::from(vec![0; length as usize]) }
             }
             5 => Frame::Fin { stream, offset },
@@ -83,7 +84,7 @@ fn act(random: &mut Random, now: Time, association: &mut Association) {
         11 => association.ping(now, one),
         12 | 13 => {
             let room = association.writable(stream).min(random.below(100_000) as usize);
-            drop(association.write(now, stream, Bytes::from(vec![0; room])));
+            let _ = association.write(now, stream, Bytes::from(vec![0; room]));
         }
         _ => {
             if let Read::Data(bytes) = association.read(now, stream, 1 + random.below(5000) as usize) {
