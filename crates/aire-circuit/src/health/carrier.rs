@@ -18,7 +18,9 @@ pub struct Progress {
 /// What the kernel says about the first leg of a carrier. It can only make a path look worse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpFacts {
-    /// Segments sent again since the connection began (`tcpi_total_retrans`).
+    /// Segments with data sent since the connection began (`tcpi_data_segs_out`).
+    pub sent: u64,
+    /// Of these, segments sent again (`tcpi_total_retrans`).
     pub retransmitted: u64,
 }
 
@@ -33,6 +35,8 @@ pub(crate) struct Watched {
     pub(crate) hedged: Option<Time>,
     /// Told that it is silent while nothing else proves that the path is to blame.
     pub(crate) told_silent: bool,
+    /// When it last answered again after having been late.
+    pub(crate) recovered: Option<Time>,
     /// When it was last asked for a sign of life out of turn.
     pub(crate) pinged: Option<Time>,
     pub(crate) next_ping: Time,

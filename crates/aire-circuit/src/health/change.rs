@@ -1,6 +1,9 @@
-/// Tells by repeated evidence that something changed: the cumulative sum of log-likelihood ratios between "changed" and
-/// "as always", never below zero (Page, 1954). It alarms after few pieces of strong evidence or many of weak, and a
-/// threshold of `h` keeps it silent for at least eʰ steps on average while nothing changed.
+use std::time::Duration;
+
+use aire_types::Time;
+
+/// Tells by repeated evidence that something changed: a cumulative sum of what speaks for a change less what is usual,
+/// never below zero (Page, 1954). It alarms after little strong evidence or much that is weak.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cusum {
     sum: f64,
@@ -18,40 +21,101 @@ impl Cusum {
     }
 }
 
-/// How often bad slots come in normal times, and what one says about the present.
+/// The share of the time in which the oldest byte was overdue.
+///
+/// A lost packet holds up all behind it for a round trip or more, so this is what loss comes to, wherever on the path
+/// it happens. Time counts, not samples: after a stall many late samples come at once.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BadShare {
+pub(crate) struct Overdue {
+    /// Usual share.
     usual: f64,
-    count: u32,
+    /// Seconds that it was learned from.
+    learned_s: f64,
+    sum: Cusum,
+    /// Up to when time is accounted for.
+    counted: Time,
+    /// The oldest byte was overdue when it was last looked at.
+    stalled: bool,
+    /// Seconds overdue since the kernel's view was last taken.
+    seen: f64,
 }
 
-/// Slots that the first estimate counts as.
-const PRIOR: f64 = 50.0;
-/// Slots over which the usual share is learned: about two minutes of traffic.
-const MEMORY: f64 = 2000.0;
-/// A share below this is never held against a path.
-const LEAST_USUAL: f64 = 0.02;
-/// A share that is bad on any path.
-const LEAST_CHANGED: f64 = 0.25;
+/// A share that no path is blamed for; one in a hundred packets lost comes to about a third of it.
+const TOLERATED: f64 = 0.25;
+/// Multiple of the usual share that a path with frequent stalls is allowed.
+const USUAL_TIMES: f64 = 3.0;
+const ALLOWED_MOST: f64 = 0.7;
+/// The least that one stall counts, so that short round trips hide nothing.
+pub(crate) const STALL_LEAST: f64 = 0.06;
+/// Seconds over which the usual share is learned, first and later.
+const LEARN_FIRST_S: f64 = 10.0;
+const LEARN_S: f64 = 120.0;
+/// Time without trouble speaks against loss the more, the longer the round trip: with 5 % loss a path of 200 ms is
+/// hardly ever without a stall, one of 60 ms for half the time. Added to what is allowed, for each second of round trip
+/// beyond `SHORT_S`.
+const GOOD_EACH_S: f64 = 10.0;
+const SHORT_S: f64 = 0.06;
+const GOOD_MOST: f64 = 1.5;
+/// Alarm after so many seconds overdue (beyond what is allowed), and a round trip more.
+const ALARM_S: f64 = 0.25;
 
-impl Default for BadShare {
+impl Default for Overdue {
     fn default() -> Self {
-        BadShare { usual: 0.01, count: 0 }
+        Overdue {
+            usual: 0.02,
+            learned_s: 0.0,
+            sum: Cusum::default(),
+            counted: Time::ZERO,
+            stalled: false,
+            seen: 0.0,
+        }
     }
 }
 
-impl BadShare {
-    pub(crate) fn learn(&mut self, bad: bool) {
-        self.count = self.count.saturating_add(1);
-        let weight = (1.0 / (PRIOR + f64::from(self.count))).max(1.0 / MEMORY);
-        self.usual += (f64::from(u8::from(bad)) - self.usual) * weight;
+impl Overdue {
+    /// The oldest byte was sent at `since` and is acknowledged now, or still waits. `limit` is how long it may wait,
+    /// `usual` how long it waits usually. True: alarm.
+    pub(crate) fn observe(&mut self, now: Time, since: Time, usual: Duration, limit: Duration) -> bool {
+        let from = since.max(self.counted);
+        let covered = now.since(from).as_secs_f64();
+        let stalled = now >= since + limit;
+        let mut overdue = 0.0;
+        if stalled {
+            overdue = now.since(from.max(since + usual)).as_secs_f64();
+            if !self.stalled {
+                overdue = overdue.max(STALL_LEAST);
+            }
+        }
+        self.stalled = stalled;
+        self.seen += overdue;
+        self.counted = self.counted.max(now);
+        self.add(covered, overdue, usual)
     }
 
-    /// Log-likelihood ratio of one slot: changed against usual.
-    pub(crate) fn evidence(&self, bad: bool) -> f64 {
-        let usual = (1.5 * self.usual).clamp(LEAST_USUAL, 0.6);
-        let changed = (4.0 * usual).clamp(LEAST_CHANGED, 0.9);
-        if bad { (changed / usual).ln() } else { ((1.0 - changed) / (1.0 - usual)).ln() }
+    /// The kernel saw losses that come to so many seconds; what of it was seen as stalls is counted already.
+    pub(crate) fn add_losses(&mut self, seconds: f64, usual: Duration) -> bool {
+        let unseen = seconds - std::mem::take(&mut self.seen);
+        unseen > 0.0 && self.add(0.0, unseen, usual)
+    }
+
+    fn add(&mut self, covered: f64, overdue: f64, usual: Duration) -> bool {
+        let allowed = (USUAL_TIMES * self.usual).clamp(TOLERATED, ALLOWED_MOST);
+        self.learn(covered, overdue);
+        let usual = usual.as_secs_f64();
+        let good = (allowed + (usual - SHORT_S).max(0.0) * GOOD_EACH_S).min(GOOD_MOST);
+        let evidence = overdue * (1.0 - allowed) - good * (covered - overdue).max(0.0);
+        self.sum.add(evidence, ALARM_S + usual)
+    }
+
+    fn learn(&mut self, covered: f64, overdue: f64) {
+        self.learned_s = (self.learned_s + covered).min(LEARN_S);
+        let memory = self.learned_s.max(LEARN_FIRST_S);
+        self.usual += (overdue - self.usual * covered) / memory;
+        self.usual = self.usual.clamp(0.0, 1.0);
+    }
+
+    pub(crate) const fn reset(&mut self) {
+        self.sum.reset();
     }
 }
 
@@ -59,20 +123,27 @@ impl BadShare {
 mod tests {
     use super::*;
 
-    #[test]
-    fn seldom_bad_slots_never_alarm_and_frequent_ones_soon_do() {
-        let (mut share, mut sum) = (BadShare::default(), Cusum::default());
-        for slot in 0..200_000_u32 {
-            let bad = slot % 25 == 0;
-            assert!(!sum.add(share.evidence(bad), 9.0), "slot {slot}");
-            share.learn(bad);
+    /// A message each 10 ms; of `stall_each` one waits for 145 ms instead of 60, and with it those behind it.
+    fn alarm_after(overdue: &mut Overdue, begin: u64, seconds: u64, stall_each: u64) -> Option<u64> {
+        let ms = Duration::from_millis;
+        let (usual, limit) = (ms(60), ms(105));
+        let mut blocked_until = 0;
+        for i in 0..seconds * 100 {
+            let sent = begin + i * 10;
+            let arrives = sent + if i % stall_each == 0 { 145 } else { 60 };
+            blocked_until = arrives.max(blocked_until);
+            if overdue.observe(Time::from_millis(blocked_until), Time::from_millis(sent), usual, limit) {
+                return Some(i * 10);
+            }
         }
-        assert!((share.usual - 0.04).abs() < 0.01);
-        let alarm = (0..100_u32).position(|slot| {
-            let bad = slot % 2 == 0;
-            share.learn(bad);
-            sum.add(share.evidence(bad), 9.0)
-        });
-        assert!(alarm.is_some_and(|slots| slots < 25), "{alarm:?}");
+        None
+    }
+
+    #[test]
+    fn seldom_stalls_never_alarm_and_frequent_ones_soon_do() {
+        let mut overdue = Overdue::default();
+        assert_eq!(alarm_after(&mut overdue, 0, 3600, 200), None);
+        let found = alarm_after(&mut overdue, 3_700_000, 10, 10);
+        assert!(found.is_some_and(|found| found <= 800), "{found:?}");
     }
 }

@@ -85,8 +85,9 @@ pub enum LeaveOutput {
 /// Probe timeouts without progress that mean death; with several silent carriers of one path, fewer.
 const DEAD_AFTER: u32 = 3;
 const DEAD_TOGETHER: u32 = 2;
-/// No carrier is declared dead faster: a busy machine pauses for as long.
-const DEAD_LEAST: Duration = Duration::from_millis(120);
+/// No carrier is declared dead faster: TCP itself may be silent for as long after a loss (its least retransmission
+/// timeout is 200 ms), and the streams are hedged meanwhile.
+const DEAD_LEAST: Duration = Duration::from_millis(250);
 /// Without progress anywhere.
 const GIVEN_UP: Duration = Duration::from_secs(5);
 /// A timer that fires so late shows that this machine was busy: first look at what arrived meanwhile.
@@ -141,6 +142,7 @@ impl Leave {
                 last_progress: None,
                 hedged: None,
                 told_silent: false,
+                recovered: None,
                 pinged: None,
                 next_ping,
                 tcp: None,
@@ -164,7 +166,7 @@ impl Leave {
     pub fn handle_progress(&mut self, now: Time, carrier: CarrierId, progress: Progress) {
         let next_ping = self.next_ping(now);
         let Some(watched) = self.carriers.get_mut(&carrier) else { return };
-        let waited = watched.outstanding_since.map_or(Duration::ZERO, |since| now.since(since));
+        let since = watched.outstanding_since;
         watched.outstanding_since = progress.outstanding_since;
         watched.last_progress = Some(now);
         watched.next_ping = next_ping;
@@ -174,13 +176,14 @@ impl Leave {
         }
         let path = watched.path.clone();
         if watched.hedged.take().is_some() {
+            watched.recovered = Some(now);
             self.outputs.push_back(LeaveOutput::Recovered { carrier });
         }
         let health = self.path(now, &path);
         if progress.loaded {
             health.loaded(now);
         }
-        if let Some(symptom) = health.progress(now, progress.rtt, waited) {
+        if let Some(symptom) = health.progress(now, progress.rtt, since) {
             self.outputs.push_back(LeaveOutput::Degraded { path, symptom });
         }
         // It may be the proof that another is dead.
@@ -193,8 +196,11 @@ impl Leave {
         let before = watched.tcp.replace((now, facts));
         let path = watched.path.clone();
         let Some((then, before)) = before else { return };
-        let lost = facts.retransmitted.saturating_sub(before.retransmitted);
-        if let Some(symptom) = self.path(now, &path).lost_packets(now, lost, now.since(then)) {
+        let new = TcpFacts {
+            sent: facts.sent.saturating_sub(before.sent),
+            retransmitted: facts.retransmitted.saturating_sub(before.retransmitted),
+        };
+        if let Some(symptom) = self.path(now, &path).tcp_info(now, new, now.since(then)) {
             self.outputs.push_back(LeaveOutput::Degraded { path, symptom });
         }
     }
@@ -286,7 +292,8 @@ impl Leave {
             (Some(_), Some(hedged)) => {
                 let again = hedged + timeout / 2;
                 let since = watched.quiet_since().filter(|_| !watched.told_silent);
-                since.map_or(again, |since| again.min(since + (timeout * DEAD_AFTER).max(DEAD_LEAST)))
+                let over = since.map(|since| since + (timeout * DEAD_AFTER).max(DEAD_LEAST));
+                over.map_or(again, |over| over.min(again))
             }
             (None, _) => watched.next_ping,
         }
@@ -314,23 +321,23 @@ impl Leave {
         let Some(quiet_since) = watched.quiet_since() else { return };
         let (timeout, silent) = (self.timeout(watched), now.since(quiet_since));
         let limit = self.dead_after(now, watched);
-        if (silent >= limit && self.others_live(carrier, quiet_since + limit / 3)) || silent >= GIVEN_UP {
+        let over = now >= quiet_since + limit;
+        if (over && self.others_live(now, carrier, quiet_since, limit)) || silent >= GIVEN_UP {
             self.carriers.remove(&carrier);
             self.outputs.push_back(LeaveOutput::Dead { carrier, silent });
             return;
         }
-        let age = watched.outstanding_since.map_or(Duration::ZERO, |since| now.since(since));
+        let since = watched.outstanding_since;
         let (path, hedged, told) = (watched.path.clone(), watched.hedged, watched.told_silent);
-        if hedged.is_none_or(|at| now.since(at) >= timeout / 2) {
+        // Moments are compared, not durations: those are finer than the clock.
+        if hedged.is_none_or(|at| now >= at + timeout / 2) {
             self.hedge(now, carrier, timeout);
         }
-        if hedged.is_none()
-            && self.path(now, &path).is_outlier(now, age)
-            && let Some(symptom) = self.path(now, &path).trouble(now)
-        {
+        // An unanswered byte counts before its answer comes.
+        if let Some(symptom) = since.and_then(|since| self.path(now, &path).waited(now, since, true)) {
             self.outputs.push_back(LeaveOutput::Degraded { path: path.clone(), symptom });
         }
-        if silent >= limit && !told {
+        if over && !told {
             if let Some(watched) = self.carriers.get_mut(&carrier) {
                 watched.told_silent = true;
             }
@@ -365,10 +372,12 @@ impl Leave {
         (self.timeout(watched) * timeouts).max(DEAD_LEAST)
     }
 
-    fn others_live(&self, carrier: CarrierId, after: Time) -> bool {
-        self.carriers
-            .iter()
-            .any(|(other, watched)| *other != carrier && watched.last_progress.is_some_and(|at| at > after))
+    /// Did another carrier progress during the silence? One that was silent itself proves nothing until it has been
+    /// well for as long: the network may have come back a moment ago.
+    fn others_live(&self, now: Time, carrier: CarrierId, quiet_since: Time, limit: Duration) -> bool {
+        let progressed = |other: &Watched| other.last_progress.is_some_and(|at| at > quiet_since + limit / 3);
+        let well = |other: &Watched| other.recovered.is_none_or(|at| now >= at + limit);
+        self.carriers.iter().any(|(id, other)| *id != carrier && progressed(other) && well(other))
     }
 
     fn ping_idle(&mut self, now: Time) {

@@ -2,22 +2,27 @@ use std::time::Duration;
 
 use aire_types::Time;
 
-use super::change::{BadShare, Cusum};
+use super::carrier::TcpFacts;
+use super::change::{Cusum, Overdue, STALL_LEAST};
 use super::leave::Symptom;
 
-/// Evidence is taken in slots, as one stall of a carrier makes many late samples at once.
+/// The round trip is judged in slots by the least of each, as one stall makes many late samples at once.
 const SLOT_MIN: Duration = Duration::from_millis(25);
 const SLOT_MAX: Duration = Duration::from_millis(100);
-/// Level: alarm when the sum of ln(round trip / usual) beyond the allowance passes this; 10-fold takes three slots.
+/// Alarm when the sum of ln(round trip / usual) beyond what is allowed passes this; 10-fold takes three slots.
 const LEVEL_ALARM: f64 = 4.0;
 /// Twice the usual round trip is let pass; four times while our own bulk fills the path, as in flight may be twice
 /// what fits into the path and queues add to it.
 const LEVEL_ALLOWED: f64 = std::f64::consts::LN_2;
 const LEVEL_ALLOWED_LOADED: f64 = 2.0 * std::f64::consts::LN_2;
 const LEVEL_MOST: f64 = 2.5;
-const LOSS_ALARM: f64 = 9.0;
+/// A byte is overdue after this multiple of the usual round trip.
+const OVERDUE_TIMES: f64 = 1.5;
+const OVERDUE_TIMES_LOADED: f64 = 4.0;
 /// Beyond a round trip: acknowledgements wait 5 ms, and machines are busy.
 const NOISE: Duration = Duration::from_millis(15);
+/// Share of segments sent again that is let pass.
+const RETRANSMITTED_ALLOWED: f64 = 0.015;
 /// After an alarm the path may stay in use for want of a better one.
 const QUIET: Duration = Duration::from_secs(5);
 const LOADED_FOR: Duration = Duration::from_secs(1);
@@ -30,9 +35,8 @@ pub(crate) struct PathHealth {
     /// Natural logarithm of the usual round trip in microseconds.
     usual: Option<f64>,
     learned: u32,
-    bad: BadShare,
-    level_sum: Cusum,
-    loss_sum: Cusum,
+    level: Cusum,
+    overdue: Overdue,
     slot: Option<Slot>,
     loaded_until: Time,
     quiet_until: Time,
@@ -46,9 +50,8 @@ pub(crate) struct PathHealth {
 struct Slot {
     began: Time,
     end: Time,
-    bad: bool,
     /// Least round trip.
-    least: Option<Duration>,
+    least: Duration,
 }
 
 fn ln_us(duration: Duration) -> f64 {
@@ -75,38 +78,44 @@ impl PathHealth {
         now < self.loaded_until
     }
 
-    /// Is a byte that waited so long out of the ordinary?
-    pub(crate) fn is_outlier(&self, now: Time, waited: Duration) -> bool {
-        let factor = if self.is_loaded(now) { 4.0 } else { 1.5 };
-        self.usual().is_some_and(|usual| waited > usual.mul_f64(factor) + NOISE)
+    /// How long a byte may wait before it is overdue.
+    pub(crate) fn limit(&self) -> Option<Duration> {
+        let loaded = self.is_loaded(self.touched);
+        let times = if loaded { OVERDUE_TIMES_LOADED } else { OVERDUE_TIMES };
+        self.usual().map(|usual| usual.mul_f64(times) + NOISE)
     }
 
-    /// An acknowledgement: the newest bytes took `rtt`, the oldest waited for `waited`.
-    pub(crate) fn progress(&mut self, now: Time, rtt: Option<Duration>, waited: Duration) -> Option<Symptom> {
+    /// An acknowledgement: the newest bytes took `rtt`, the oldest were sent at `since`.
+    pub(crate) fn progress(
+        &mut self,
+        now: Time,
+        rtt: Option<Duration>,
+        since: Option<Time>,
+    ) -> Option<Symptom> {
+        self.touched = now;
         self.last_progress = Some(now);
         self.probes_lost = 0;
-        if let Some(rtt) = rtt {
-            self.hint(rtt);
-        }
-        let bad = self.is_outlier(now, waited);
-        self.evidence(now, bad, rtt)
+        let slow = rtt.and_then(|rtt| self.sample(now, rtt));
+        slow.or_else(|| since.and_then(|since| self.waited(now, since, false)))
     }
 
-    /// Bytes wait for longer than they should, or the first leg lost packets.
-    pub(crate) fn trouble(&mut self, now: Time) -> Option<Symptom> {
-        self.evidence(now, true, None)
+    /// The oldest bytes were sent at `since`; they wait still (`waits`), or have been acknowledged now.
+    pub(crate) fn waited(&mut self, now: Time, since: Time, waits: bool) -> Option<Symptom> {
+        self.touched = now;
+        let (usual, limit) = (self.usual()?, self.limit()?);
+        if waits && now < since + limit {
+            return None;
+        }
+        if self.overdue.observe(now, since, usual, limit) { self.alarm(now, Symptom::Lossy) } else { None }
     }
 
-    /// Bad slots that `count` lost packets within the last `span` would make, where the slots seen do not show them.
-    pub(crate) fn lost_packets(&mut self, now: Time, count: u64, span: Duration) -> Option<Symptom> {
-        let slots = (span.as_secs_f64() / self.slot_length().as_secs_f64()).ceil() as u64;
-        let unseen =
-            count.min(slots.max(1)).saturating_sub(u64::from(self.slot.is_some_and(|slot| slot.bad)));
-        let mut symptom = if count > 0 { self.trouble(now) } else { None };
-        for _ in 1..unseen {
-            symptom = symptom.or_else(|| self.count(now, true));
-        }
-        symptom
+    /// What the kernel saw on the first leg within `span`.
+    pub(crate) fn tcp_info(&mut self, now: Time, facts: TcpFacts, span: Duration) -> Option<Symptom> {
+        let span = span.as_secs_f64();
+        let lost = facts.retransmitted as f64 - RETRANSMITTED_ALLOWED * facts.sent as f64;
+        let overdue = (lost * STALL_LEAST).min(span);
+        let usual = self.usual()?;
+        if self.overdue.add_losses(overdue, usual) { self.alarm(now, Symptom::Lossy) } else { None }
     }
 
     /// A probe was answered or lost. Only carriers prove life; probes count where no carrier says anything.
@@ -131,39 +140,13 @@ impl PathHealth {
         self.usual().unwrap_or(SLOT_MAX).clamp(SLOT_MIN, SLOT_MAX)
     }
 
-    fn evidence(&mut self, now: Time, bad: bool, rtt: Option<Duration>) -> Option<Symptom> {
-        self.touched = now;
-        let mut symptom = None;
-        if self.slot.is_some_and(|slot| now >= slot.end) {
-            symptom = self.close_slot(now);
-        }
+    fn sample(&mut self, now: Time, rtt: Duration) -> Option<Symptom> {
+        self.hint(rtt);
+        let over = self.slot.take_if(|slot| now >= slot.end);
         let length = self.slot_length();
-        let slot = self.slot.get_or_insert(Slot { began: now, end: now + length, bad: false, least: None });
-        if let Some(rtt) = rtt {
-            slot.least = Some(slot.least.map_or(rtt, |least| least.min(rtt)));
-        }
-        let first_bad = bad && !slot.bad;
-        slot.bad |= bad;
-        if first_bad {
-            symptom = symptom.or_else(|| self.count(now, true));
-        }
-        symptom
-    }
-
-    fn close_slot(&mut self, now: Time) -> Option<Symptom> {
-        let slot = self.slot.take()?;
-        let loss = if slot.bad { None } else { self.count(now, false) };
-        let level = slot.least.and_then(|least| self.judge_level(slot.began, least));
-        loss.or(level)
-    }
-
-    fn count(&mut self, now: Time, bad: bool) -> Option<Symptom> {
-        let evidence = self.bad.evidence(bad);
-        self.bad.learn(bad);
-        if !self.loss_sum.add(evidence, LOSS_ALARM) {
-            return None;
-        }
-        self.alarm(now, Symptom::Lossy)
+        let slot = self.slot.get_or_insert(Slot { began: now, end: now + length, least: rtt });
+        slot.least = slot.least.min(rtt);
+        over.and_then(|slot| self.judge_level(slot.began, slot.least))
     }
 
     fn judge_level(&mut self, at: Time, least: Duration) -> Option<Symptom> {
@@ -175,7 +158,7 @@ impl PathHealth {
         // On a fast path a busy machine multiplies the round trip, and harms nobody.
         let noise = least < self.usual().unwrap_or(least) + NOISE;
         let evidence = if noise { -allowed } else { above.min(LEVEL_MOST) - allowed };
-        if !self.level_sum.add(evidence, LEVEL_ALARM) {
+        if !self.level.add(evidence, LEVEL_ALARM) {
             return None;
         }
         // If the path stays in use, its new level becomes the usual one soon.
@@ -196,8 +179,8 @@ impl PathHealth {
     }
 
     fn alarm(&mut self, now: Time, symptom: Symptom) -> Option<Symptom> {
-        self.level_sum.reset();
-        self.loss_sum.reset();
+        self.level.reset();
+        self.overdue.reset();
         if now < self.quiet_until {
             return None;
         }

@@ -1,0 +1,14 @@
+//! The circuit core from outside, on a virtual clock.
+
+#[cfg(test)]
+mod channel;
+#[cfg(test)]
+mod cluster;
+#[cfg(test)]
+mod detection;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod mesh;
+#[cfg(test)]
+mod negotiation;
