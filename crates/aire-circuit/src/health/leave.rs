@@ -196,11 +196,8 @@ impl Leave {
         let before = watched.tcp.replace((now, facts));
         let path = watched.path.clone();
         let Some((then, before)) = before else { return };
-        let new = TcpFacts {
-            sent: facts.sent.saturating_sub(before.sent),
-            retransmitted: facts.retransmitted.saturating_sub(before.retransmitted),
-        };
-        if let Some(symptom) = self.path(now, &path).tcp_info(now, new, now.since(then)) {
+        let lost = facts.retransmitted.saturating_sub(before.retransmitted);
+        if let Some(symptom) = self.path(now, &path).retransmitted(now, lost, now.since(then)) {
             self.outputs.push_back(LeaveOutput::Degraded { path, symptom });
         }
     }

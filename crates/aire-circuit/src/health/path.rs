@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use aire_types::Time;
 
-use super::carrier::TcpFacts;
 use super::change::{Cusum, Overdue, STALL_LEAST};
 use super::leave::Symptom;
 
@@ -21,8 +20,6 @@ const OVERDUE_TIMES: f64 = 1.5;
 const OVERDUE_TIMES_LOADED: f64 = 4.0;
 /// Beyond a round trip: acknowledgements wait 5 ms, and machines are busy.
 const NOISE: Duration = Duration::from_millis(15);
-/// Share of segments sent again that is let pass.
-const RETRANSMITTED_ALLOWED: f64 = 0.015;
 /// After an alarm the path may stay in use for want of a better one.
 const QUIET: Duration = Duration::from_secs(5);
 const LOADED_FOR: Duration = Duration::from_secs(1);
@@ -109,11 +106,12 @@ impl PathHealth {
         if self.overdue.observe(now, since, usual, limit) { self.alarm(now, Symptom::Lossy) } else { None }
     }
 
-    /// What the kernel saw on the first leg within `span`.
-    pub(crate) fn tcp_info(&mut self, now: Time, facts: TcpFacts, span: Duration) -> Option<Symptom> {
-        let span = span.as_secs_f64();
-        let lost = facts.retransmitted as f64 - RETRANSMITTED_ALLOWED * facts.sent as f64;
-        let overdue = (lost * STALL_LEAST).min(span);
+    /// The kernel sent `segments` again on the first leg within `span`. Bulk that fills the path loses packets by itself.
+    pub(crate) fn retransmitted(&mut self, now: Time, segments: u64, span: Duration) -> Option<Symptom> {
+        if self.is_loaded(now) {
+            return None;
+        }
+        let overdue = (segments as f64 * STALL_LEAST).min(span.as_secs_f64());
         let usual = self.usual()?;
         if self.overdue.add_losses(overdue, usual) { self.alarm(now, Symptom::Lossy) } else { None }
     }

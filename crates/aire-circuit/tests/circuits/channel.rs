@@ -35,7 +35,6 @@ pub(crate) struct Channel {
     pub(crate) dead: bool,
     /// Packets sent again on the way out.
     pub(crate) retransmitted: u64,
-    pub(crate) sent_out: u64,
     random: Random,
     sent: VecDeque<u64>,
     acked: u64,
@@ -56,7 +55,6 @@ impl Channel {
             weather,
             dead: false,
             retransmitted: 0,
-            sent_out: 0,
             random: Random(seed),
             sent: VecDeque::new(),
             acked: 0,
@@ -92,7 +90,6 @@ impl Channel {
     pub(crate) fn send(&mut self, now: Time) -> bool {
         let first = self.sent.is_empty();
         self.sent.push_back(now.as_micros());
-        self.sent_out += 1;
         let at = if self.dead { u64::MAX } else { now.as_micros() + self.one_way(true) };
         self.last_arrival = self.last_arrival.max(at);
         self.arrivals.push_back(self.last_arrival);

@@ -61,7 +61,7 @@ impl Bench {
                 self.leave.handle_outstanding(MAIN, now);
             }
             if self.tcp_info && (now.as_micros() / 10_000).is_multiple_of(10) {
-                let facts = TcpFacts { sent: self.main.sent_out, retransmitted: self.main.retransmitted };
+                let facts = TcpFacts { retransmitted: self.main.retransmitted };
                 self.leave.handle_tcp_info(now, MAIN, facts);
             }
         }
