@@ -28,28 +28,65 @@ fn main() {
         carriers.push(runtime.block_on(carrier(seconds, frame, false)));
         relayed.push(runtime.block_on(carrier(seconds, frame, true)));
     }
-    let (plain, carrier, relayed) = (median(plains), median(carriers), median(relayed));
-    println!("plain {plain:.2} Gbit/s, carrier {carrier:.2} ({:.2} of plain)", carrier / plain);
-    println!("carrier through a relay {relayed:.2} ({:.2} of plain)", relayed / plain);
+    let plain = median(plains);
+    for (name, pumped) in
+        [("plain", plain), ("carrier", median(carriers)), ("carrier through a relay", median(relayed))]
+    {
+        println!(
+            "{name}: {:.2} Gbit/s ({:.2} of plain), {:.3} CPU s per GB ({:.2} of plain)",
+            pumped.gigabits,
+            pumped.gigabits / plain.gigabits,
+            pumped.cpu,
+            pumped.cpu / plain.cpu
+        );
+    }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+#[derive(Clone, Copy)]
+struct Pumped {
+    gigabits: f64,
+    /// Seconds of all threads per gigabyte.
+    cpu: f64,
 }
 
-fn rate(bytes: u64, since: Instant) -> f64 {
-    bytes as f64 * 8.0 / since.elapsed().as_secs_f64() / 1e9
+fn median(values: Vec<Pumped>) -> Pumped {
+    let middle = |value: fn(&Pumped) -> f64| {
+        let mut values: Vec<f64> = values.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    Pumped { gigabits: middle(|pumped| pumped.gigabits), cpu: middle(|pumped| pumped.cpu) }
 }
 
-async fn plain(duration: Duration) -> f64 {
+/// When something began, by the wall and by what this process used.
+#[derive(Clone, Copy)]
+struct Begin(Instant, f64);
+
+impl Begin {
+    fn now() -> Self {
+        Begin(Instant::now(), cpu())
+    }
+
+    fn pumped(self, bytes: u64) -> Pumped {
+        let gigabits = bytes as f64 * 8.0 / self.0.elapsed().as_secs_f64() / 1e9;
+        Pumped { gigabits, cpu: (cpu() - self.1) / (bytes as f64 / 1e9) }
+    }
+}
+
+/// Seconds of all threads so far.
+fn cpu() -> f64 {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
+}
+
+async fn plain(duration: Duration) -> Pumped {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut sink = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (mut source, _) = listener.accept().await.unwrap();
-    let begin = Instant::now();
+    let begin = Begin::now();
     let sender = tokio::spawn(async move {
         let block = vec![7; 128 * 1024];
-        while begin.elapsed() < duration {
+        while begin.0.elapsed() < duration {
             source.write_all(&block).await.unwrap();
         }
     });
@@ -63,10 +100,10 @@ async fn plain(duration: Duration) -> f64 {
         }
     });
     sender.await.unwrap();
-    rate(receiver.await.unwrap(), begin)
+    begin.pumped(receiver.await.unwrap())
 }
 
-async fn carrier(duration: Duration, size: usize, through_relay: bool) -> f64 {
+async fn carrier(duration: Duration, size: usize, through_relay: bool) -> Pumped {
     let mesh = Mesh::new();
     let source = Agent::start(mesh.member("a"), None);
     let mut destination = Agent::start(mesh.member("b"), None);
@@ -79,14 +116,14 @@ async fn carrier(duration: Duration, size: usize, through_relay: bool) -> f64 {
     let dial = source.endpoint.dial_carrier(first, preambles, |_| Ok(()));
     let (dialled, mut sink) = tokio::join!(dial, destination.carrier());
     let mut dialled = dialled.unwrap();
-    let begin = Instant::now();
+    let begin = Begin::now();
     let sender = tokio::spawn(async move {
         let bytes = Bytes::from(vec![7; size]);
         let mut offset = 0;
         let next = || {
             offset += size as u64;
             let frame = Frame::Data { stream: StreamId(1), offset, bytes: bytes.clone() };
-            (begin.elapsed() < duration).then_some(frame)
+            (begin.0.elapsed() < duration).then_some(frame)
         };
         let mut next = next;
         poll_fn(|cx| dialled.poll_write_frames(cx, &mut next)).await.unwrap();
@@ -104,5 +141,5 @@ async fn carrier(duration: Duration, size: usize, through_relay: bool) -> f64 {
         bytes
     });
     sender.await.unwrap();
-    rate(receiver.await.unwrap(), begin)
+    begin.pumped(receiver.await.unwrap())
 }

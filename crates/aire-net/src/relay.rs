@@ -4,6 +4,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use aire_wire::CircuitId;
 use tokio::io::Interest;
@@ -18,6 +19,9 @@ use crate::{NetEvent, Pacer, options};
 
 /// A direction lets others have their turn after so many bytes.
 const TURN: usize = 1024 * 1024;
+
+/// A carrier on which nothing passes for so long is taken for forgotten: its ends ping idle carriers far more often.
+const IDLE: Duration = Duration::from_secs(600);
 
 /// What has passed through a relayed carrier so far.
 #[derive(Debug, Default)]
@@ -35,6 +39,8 @@ pub enum RelayEnd {
     Finished,
     /// One side broke, and the other was reset.
     Reset,
+    /// Nothing had passed for ten minutes, and both sides were reset.
+    Idle,
     /// Policy, revocation, drain: both sides were reset.
     Killed,
 }
@@ -76,12 +82,30 @@ impl Relay {
             done = self.both() => if done.is_ok() { RelayEnd::Finished } else { RelayEnd::Reset },
             () = kill.cancelled() => RelayEnd::Killed,
             () = closing.cancelled() => RelayEnd::Killed,
+            () = self.idle() => RelayEnd::Idle,
         };
         if end != RelayEnd::Finished {
             options::reset_on_close(&self.client);
             options::reset_on_close(&self.server);
         }
         end
+    }
+
+    /// Waits until nothing has passed for a while.
+    async fn idle(&self) {
+        let passed = || {
+            let RelayCounters { forward, backward } = &*self.counters;
+            forward.load(Ordering::Relaxed) + backward.load(Ordering::Relaxed)
+        };
+        let mut before = passed();
+        loop {
+            tokio::time::sleep(IDLE).await;
+            let now = passed();
+            if now == before {
+                return;
+            }
+            before = now;
+        }
     }
 
     /// Both directions. One that has ended is watched for a reset, which nobody would read otherwise.

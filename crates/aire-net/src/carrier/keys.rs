@@ -91,6 +91,14 @@ impl Keys {
         Ok(Keys { send, receive, exporter, suite })
     }
 
+    /// The two ends of one direction.
+    #[cfg(test)]
+    pub(super) fn both_ends() -> (Direction, Direction) {
+        let suite = Suite { aead: &AES_128_GCM, hash: &digest::SHA256 };
+        let end = || Direction::new(suite, prk(suite, &[7; 32])).unwrap();
+        (end(), end())
+    }
+
     /// RFC 8446 §7.5.
     pub(super) fn export(&self, label: &[u8], context: &[u8]) -> Result<[u8; 32], Error> {
         let hash = self.suite.hash;

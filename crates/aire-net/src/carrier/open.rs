@@ -79,7 +79,7 @@ impl Inbox {
         let kept = self.plain + self.buffer.len() - self.cipher;
         let wanted = self.capacity.max(kept + MAX_RECORD);
         // where nobody holds bytes of this one it begins at its front again
-        if self.buffer.try_reclaim(wanted - self.buffer.len().min(wanted)) {
+        if self.buffer.try_reclaim(wanted.saturating_sub(self.buffer.len()).max(MAX_RECORD)) {
             return;
         }
         let found =
@@ -103,7 +103,13 @@ impl Inbox {
     }
 
     /// Lends the decrypted bytes to `parse`, which takes from the front what it can use.
-    pub(super) fn with_plain<T>(&mut self, parse: impl FnOnce(&mut BytesMut) -> T) -> T {
+    pub(super) fn with_plain<E>(
+        &mut self,
+        parse: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.plain == 0 {
+            return Ok(());
+        }
         let mut front = self.buffer.split_to(self.plain);
         let outcome = parse(&mut front);
         let taken = self.plain - front.len();
@@ -174,5 +180,79 @@ fn handshake(body: &[u8], keys: &mut Direction) -> Result<Opened, Error> {
         }
         [4, ..] => Ok(Opened::Record),
         _ => Err(Error::InvalidMessage(InvalidMessage::InvalidKeyUpdate)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::keys::Keys;
+    use super::super::seal::Outbox;
+    use super::*;
+
+    fn opened(inbox: &mut Inbox, keys: &mut Direction) -> Vec<u8> {
+        let mut out = Vec::new();
+        while !matches!(inbox.open(keys).unwrap(), Opened::Nothing) {}
+        inbox
+            .with_plain(|plain| {
+                out.extend_from_slice(&plain.split());
+                Ok::<(), ()>(())
+            })
+            .unwrap();
+        out
+    }
+
+    #[test]
+    fn records_of_all_sizes_and_fragments_come_out_as_they_went_in() {
+        for fragment in [1, 4, 1000, 20_000, 200_000] {
+            let (mut send, mut receive) = Keys::both_ends();
+            let (mut outbox, mut inbox) = (Outbox::default(), Inbox::new(BytesMut::new()));
+            let (mut sent, mut received) = (Vec::new(), Vec::new());
+            for (at, length) in [1, 16_383, 16_384, 16_385, 100_000, 5].into_iter().enumerate() {
+                let bytes: Vec<u8> = (0..length).map(|n| (n + at) as u8).collect();
+                outbox.put(&mut send, &bytes).unwrap();
+                outbox.finish(&mut send).unwrap();
+                sent.extend_from_slice(&bytes);
+                if at == 3 {
+                    outbox.update_key(&mut send).unwrap();
+                }
+            }
+            for chunk in outbox.pending().chunks(fragment) {
+                for chunk in chunk.chunks(MAX_RECORD) {
+                    inbox.room().extend_from_slice(chunk);
+                    received.extend(opened(&mut inbox, &mut receive));
+                }
+            }
+            assert!(received == sent, "fragments of {fragment}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_record_of_this_session_is_refused() {
+        let (mut send, mut receive) = Keys::both_ends();
+        let mut outbox = Outbox::default();
+        outbox.put(&mut send, b"hello").unwrap();
+        outbox.finish(&mut send).unwrap();
+        let good = outbox.pending().to_vec();
+        let changed = |at: usize, to: u8| {
+            let mut bytes = good.clone();
+            bytes[at] = to;
+            bytes
+        };
+        for bad in [changed(0, 22), changed(3, 0xff), changed(8, !good[8]), vec![23, 3, 3, 0, 0]] {
+            let mut inbox = Inbox::new(BytesMut::from(&bad[..]));
+            assert!(inbox.open(&mut Keys::both_ends().1).is_err(), "{bad:?}");
+        }
+        let mut inbox = Inbox::new(BytesMut::from(&[&good[..], &good[..]].concat()[..]));
+        assert!(matches!(inbox.open(&mut receive), Ok(Opened::Record)));
+        assert!(inbox.open(&mut receive).is_err(), "a replayed record");
+    }
+
+    #[test]
+    fn close_notify_is_the_end() {
+        let (mut send, mut receive) = Keys::both_ends();
+        let mut outbox = Outbox::default();
+        outbox.close_notify(&mut send).unwrap();
+        let mut inbox = Inbox::new(BytesMut::from(outbox.pending()));
+        assert!(matches!(inbox.open(&mut receive), Ok(Opened::Closed)));
     }
 }
