@@ -76,6 +76,23 @@ impl Pair {
         moved
     }
 
+    /// A frame that the other end did not send now.
+    fn deliver(&mut self, end: usize, carrier: CarrierId, frame: Frame) {
+        let length = frame.encoded_len();
+        self.ends[end].handle_frame(self.now, carrier, frame, length).unwrap();
+        self.ends[end].check_invariants();
+    }
+
+    fn sent_after_the_timer(&mut self, end: usize, carrier: CarrierId) -> Vec<Frame> {
+        if let Some(at) = self.ends[end].poll_timeout() {
+            self.now = self.now.max(at);
+            self.ends[end].handle_timeout(self.now);
+        }
+        let mut frames = Vec::new();
+        while self.ends[end].poll_transmit(self.now, carrier, usize::MAX, &mut frames) > 0 {}
+        frames
+    }
+
     fn open(&mut self) -> StreamId {
         let app = AppName::new("echo").unwrap();
         self.ends[0].open(self.now, Class::Interactive, app).unwrap()
@@ -188,12 +205,66 @@ fn an_open_that_comes_late_opens_nothing_twice() {
     pair.ends[1].accept(pair.now, stream);
     pair.finish(stream);
     let before = pair.outputs[1].len();
+    pair.frames.clear();
     let open = Frame::Open { stream, class: Class::Bulk, app: AppName::new("echo").unwrap() };
-    for frame in [open, Frame::Data { stream, offset: 0, bytes: Bytes::from_static(b"late") }] {
-        let length = frame.encoded_len();
-        pair.ends[1].handle_frame(pair.now, B, frame, length).unwrap();
+    let data = Frame::Data { stream, offset: 0, bytes: Bytes::from_static(b"late") };
+    for frame in [open, data, Frame::Fin { stream, offset: 4 }] {
+        pair.deliver(1, B, frame);
     }
     assert_eq!((pair.ends[1].stream_count(), pair.outputs[1].len()), (0, before));
+    let answers = pair.sent_after_the_timer(1, B);
+    let answer = Frame::StreamAck { stream, offset: 4, fin: true, reset: false };
+    assert!(answers.contains(&answer), "{answers:?}");
+}
+
+#[test]
+fn data_that_overtakes_its_open_is_kept_and_not_yet_acknowledged() {
+    let mut pair = Pair::new(&[A, B]);
+    pair.settle();
+    let stream = StreamId(1);
+    pair.deliver(1, B, Frame::Data { stream, offset: 0, bytes: Bytes::from_static(b"early") });
+    let sent = pair.sent_after_the_timer(1, B);
+    assert!(matches!(sent[..], [Frame::CarrierAck { .. }]), "{sent:?}");
+    pair.deliver(1, A, Frame::Open { stream, class: Class::Bulk, app: AppName::new("echo").unwrap() });
+    let sent = pair.sent_after_the_timer(1, A);
+    assert!(sent.contains(&Frame::StreamAck { stream, offset: 5, fin: false, reset: false }), "{sent:?}");
+    assert_eq!(pair.read(1, stream), b"early");
+}
+
+#[test]
+fn credit_on_a_carrier_that_owes_nothing_asks_for_a_sign_of_life() {
+    let mut pair = Pair::new(&[A]);
+    let stream = pair.open();
+    pair.settle();
+    pair.ends[1].accept(pair.now, stream);
+    pair.settle();
+    pair.ends[0].write(pair.now, stream, Bytes::from(vec![0; 40_000])).unwrap();
+    pair.settle();
+    pair.frames.clear();
+    assert!(pair.ends[1].carrier(A).unwrap().outstanding_since.is_none());
+    assert_eq!(pair.read(1, stream).len(), 40_000);
+    pair.silent = vec![A];
+    pair.exchange();
+    assert!(
+        matches!(pair.frames[..], [.., (1, A, Frame::Credit { .. }), (1, A, Frame::Ping)]),
+        "{:?}",
+        pair.frames
+    );
+    assert!(pair.ends[1].carrier(A).unwrap().outstanding_since.is_some());
+}
+
+#[test]
+fn only_the_newest_switch_counts() {
+    let mut pair = Pair::new(&[A, B]);
+    let streams = [pair.open(), pair.open()];
+    pair.settle();
+    let on = |pair: &Pair, stream| pair.ends[1].stream(stream).unwrap().carrier.unwrap();
+    pair.deliver(1, B, Frame::Switch { epoch: 5, stream: None });
+    pair.deliver(1, A, Frame::Switch { epoch: 4, stream: None });
+    pair.deliver(1, A, Frame::Switch { epoch: 5, stream: Some(streams[0]) });
+    assert_eq!((on(&pair, streams[0]), on(&pair, streams[1])), (B, B));
+    pair.deliver(1, A, Frame::Switch { epoch: 6, stream: Some(streams[0]) });
+    assert_eq!((on(&pair, streams[0]), on(&pair, streams[1])), (A, B));
 }
 
 #[test]
