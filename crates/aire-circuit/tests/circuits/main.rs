@@ -9,6 +9,12 @@ mod detection;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod mesh;
 #[cfg(test)]
 mod negotiation;
+#[cfg(test)]
+mod pool;
+#[cfg(test)]
+mod world;

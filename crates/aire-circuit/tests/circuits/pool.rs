@@ -1,0 +1,269 @@
+//! What the pool does about a world that changes.
+
+use std::time::Duration;
+
+use aire_circuit::{LeftBecause, PoolEvent, PoolOutput, Wants};
+use aire_types::{Path, Time};
+use aire_wire::{CircuitClose, RefusalCode};
+
+use crate::fake::node;
+use crate::world::World;
+
+fn via(name: &str) -> Path {
+    Path::via(node(name))
+}
+
+fn three(seed: u64) -> World {
+    let mut world = World::new(seed, &[(via("r1"), 60), (via("r2"), 100), (Path::DIRECT, 240)]);
+    world.start();
+    world.run_for(Duration::from_secs(20));
+    world
+}
+
+#[test]
+fn the_best_path_is_used_and_a_disjoint_standby_is_open() {
+    let both = Path::new(vec![node("r1"), node("r2")]).unwrap();
+    let mut world = World::new(1, &[(via("r1"), 60), (both, 80), (via("r2"), 100), (Path::DIRECT, 240)]);
+    world.start();
+    world.run_for(Duration::from_secs(20));
+    assert_eq!(world.pool.current(), Some(&via("r1")));
+    assert_eq!(world.pool.standbys(), [&via("r2")]);
+    assert_eq!(world.circuits.len(), 2);
+}
+
+#[test]
+fn a_silent_death_moves_everything_within_four_round_trips() {
+    let mut stalls: Vec<Duration> = (0..40)
+        .map(|seed| {
+            let mut world = three(seed);
+            world.run_for(Duration::from_millis(seed * 7));
+            let at = world.now;
+            world.kill(&via("r1"));
+            world.run_for(Duration::from_secs(30));
+            assert_eq!(world.pool.current(), Some(&via("r2")));
+            assert_eq!(world.pool.standbys(), [&Path::DIRECT]);
+            let moved =
+                world.log.iter().find(|(t, output)| *t > at && matches!(output, PoolOutput::MoveAll { .. }));
+            moved.expect("moved").0.since(at)
+        })
+        .collect();
+    stalls.sort();
+    let (median, worst) = (stalls[20], stalls[39]);
+    println!("moved after {median:?} at the median, {worst:?} at worst");
+    assert!(median <= Duration::from_millis(4 * 100 + 100), "{median:?}");
+    assert!(worst <= Duration::from_secs(1), "{worst:?}");
+}
+
+#[test]
+fn a_degraded_path_is_left_within_a_second() {
+    type Change = fn(&mut crate::channel::Weather);
+    let changes: [(&str, Change, u64); 3] = [
+        ("delay tenfold", |weather| weather.rtt_us *= 10, 1000),
+        ("20 % loss", |weather| weather.loss = 0.2, 1000),
+        ("5 % loss", |weather| weather.loss = 0.05, 1500),
+    ];
+    for (name, change, limit_ms) in changes {
+        let mut delays: Vec<Duration> = (0..40)
+            .map(|seed| {
+                let mut world = three(seed);
+                let at = world.now;
+                world.change(&via("r1"), change);
+                world.run_for(Duration::from_secs(8));
+                let left = world.moves().into_iter().find(|(t, event)| {
+                    *t > at && matches!(event, PoolEvent::Left { to: Some(to), .. } if *to == via("r2"))
+                });
+                left.map_or(Duration::from_secs(8), |(left, _)| left.since(at))
+            })
+            .collect();
+        delays.sort();
+        println!("{name}: left after {:?} at the median, {:?} at worst", delays[20], delays[39]);
+        assert!(delays[20] <= Duration::from_millis(limit_ms), "{name}: {:?}", delays[20]);
+    }
+}
+
+#[test]
+fn a_flapping_path_is_left_less_and_less_often() {
+    let mut world = three(3);
+    // The ranking wants it back as soon as it answers.
+    for _ in 0..120 {
+        world.kill(&via("r1"));
+        world.run_for(Duration::from_secs(5));
+        world.revive(&via("r1"));
+        for _ in 0..25 {
+            world.run_for(Duration::from_secs(1));
+            world.rank();
+        }
+    }
+    let left = world
+        .moves()
+        .iter()
+        .filter(|(_, event)| {
+            matches!(event, PoolEvent::Left { path, because, .. }
+                if *path == via("r1") && *because != LeftBecause::Better)
+        })
+        .count();
+    println!("left {left} times in an hour of flapping twice a minute");
+    assert!((4..=20).contains(&left), "{left}");
+}
+
+#[test]
+fn a_better_path_is_taken_a_tenth_at_a_time() {
+    let mut world = three(4);
+    world.order.insert(0, via("r3"));
+    let weather = crate::channel::Weather::calm(20);
+    world.places.insert(via("r3"), crate::world::Place { weather, dead: false, refuses: None });
+    let at = world.now;
+    world.rank();
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(world.pool.current(), Some(&via("r3")));
+    let shares: Vec<(Time, f64)> = world
+        .log
+        .iter()
+        .filter(|(t, _)| *t > at)
+        .filter_map(|(t, output)| match output {
+            PoolOutput::MoveShare { share, from, .. } if from.0 == 1 => Some((*t, *share)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(shares.len(), 10);
+    let mut left = 1.0;
+    for (_, share) in &shares {
+        assert!(left * share < 0.1001, "more than a tenth at a time");
+        left *= 1.0 - share;
+    }
+    assert!(left < 1e-9);
+    assert!(shares.windows(2).all(|pair| pair[1].0 >= pair[0].0 + Duration::from_millis(10)));
+    assert_eq!(world.pool.standbys(), [&via("r1")]);
+}
+
+#[test]
+fn a_ranking_that_changes_its_mind_all_the_time_moves_seldom() {
+    let mut world = three(5);
+    let at = world.now;
+    for i in 0..1200 {
+        world.order = if i % 2 == 0 { vec![via("r2"), via("r1")] } else { vec![via("r1"), via("r2")] };
+        world.rank();
+        world.run_for(Duration::from_millis(500));
+    }
+    let moves = world.moves().iter().filter(|(t, _)| *t > at).count();
+    assert!(moves <= 61, "{moves} moves in 10 minutes");
+}
+
+#[test]
+fn refusals_and_dead_paths_are_not_hammered() {
+    let mut world = World::new(6, &[(via("r1"), 60), (via("r2"), 100), (Path::DIRECT, 240)]);
+    world.places.get_mut(&via("r1")).unwrap().refuses = Some(RefusalCode::Policy);
+    world.kill(&Path::DIRECT);
+    world.start();
+    world.run_for(Duration::from_secs(600));
+    assert_eq!(world.pool.current(), Some(&via("r2")));
+    let asked =
+        |path: Path| world.count(|output| matches!(output, PoolOutput::Negotiate { path: p } if *p == path));
+    println!("r1 was asked {} times, direct {}", asked(via("r1")), asked(Path::DIRECT));
+    assert!(asked(via("r1")) <= 22 && asked(Path::DIRECT) <= 25);
+    assert!(asked(via("r1")) >= 3, "it is tried again");
+}
+
+#[test]
+fn no_path_is_told_and_found_again() {
+    let mut world = World::new(7, &[(Path::DIRECT, 60)]);
+    world.start();
+    world.run_for(Duration::from_secs(10));
+    world.kill(&Path::DIRECT);
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(world.pool.current(), None);
+    let told = |world: &World| world.count(|output| matches!(output, PoolOutput::NoPath { .. }));
+    // Once before the first carrier was open, once now.
+    assert_eq!(told(&world), 2);
+    world.revive(&Path::DIRECT);
+    world.run_for(Duration::from_secs(70));
+    assert_eq!(world.pool.current(), Some(&Path::DIRECT));
+    assert_eq!(told(&world), 2);
+}
+
+#[test]
+fn a_circuit_that_a_hop_closes_is_left_at_once() {
+    let mut world = three(8);
+    let circuit = *world.circuits.iter().next().unwrap();
+    let (at, grace) = (world.now, Duration::from_secs(10));
+    world.pool.handle_circuit_closed(at, circuit, CircuitClose::Draining, grace);
+    world.circuits.insert(circuit);
+    world.run_for(Duration::from_secs(20));
+    assert_eq!(world.pool.current(), Some(&via("r2")));
+    let because = LeftBecause::CircuitClosed(CircuitClose::Draining);
+    assert!(world.moves().iter().any(|(t, event)| *t <= at + Duration::from_millis(20)
+        && matches!(event, PoolEvent::Left { because: b, .. } if *b == because)));
+}
+
+#[test]
+fn busy_streams_get_carriers_and_idle_destinations_none() {
+    let mut world = three(9);
+    world.pool.handle_wants(world.now, Wants { streams: 9, busy: 7, warm: false });
+    world.run_for(Duration::from_secs(5));
+    let on_r1 = world.channels.values().filter(|(path, _)| *path == via("r1")).count();
+    assert_eq!(on_r1, 4);
+    world.pool.handle_wants(world.now, Wants { streams: 1, busy: 0, warm: false });
+    world.run_for(Duration::from_secs(40));
+    assert_eq!(world.channels.len(), 2);
+    world.talking = false;
+    world.pool.handle_wants(world.now, Wants::default());
+    world.run_for(Duration::from_secs(290));
+    assert_eq!(world.channels.len(), 2);
+    world.run_for(Duration::from_secs(20));
+    assert!(world.channels.is_empty() && world.circuits.is_empty());
+    assert_eq!(world.pool.poll_timeout().filter(|at| *at <= world.now), None);
+    world.pool.handle_wants(world.now, Wants { streams: 1, busy: 0, warm: false });
+    world.talking = true;
+    world.run_for(Duration::from_secs(5));
+    assert_eq!(world.pool.current(), Some(&via("r1")));
+}
+
+#[test]
+fn a_dead_standby_is_replaced_without_touching_the_streams() {
+    let mut world = three(10);
+    let at = world.now;
+    world.kill(&via("r2"));
+    world.run_for(Duration::from_secs(20));
+    assert_eq!(world.pool.current(), Some(&via("r1")));
+    assert_eq!(world.pool.standbys(), [&Path::DIRECT]);
+    assert_eq!(world.moves().iter().filter(|(t, _)| *t > at).count(), 0);
+}
+
+#[test]
+fn random_worlds_never_break_the_pool() {
+    for seed in 0..256 {
+        println!("seed {seed}");
+        let mut world =
+            World::new(seed, &[(via("r1"), 40), (via("r2"), 70), (via("r3"), 90), (Path::DIRECT, 150)]);
+        world.spacing = Duration::from_millis(50);
+        world.start();
+        let mut random = crate::fake::Random(seed);
+        for _ in 0..15 {
+            let path = world.order[random.below(world.order.len() as u64) as usize].clone();
+            match random.below(8) {
+                0 | 1 => world.kill(&path),
+                2 | 3 => world.revive(&path),
+                4 => world.change(&path, |weather| weather.loss = 0.1 - weather.loss.min(0.1)),
+                5 => world.order.rotate_left(1),
+                6 => {
+                    let wants = Wants {
+                        streams: random.below(3) as usize,
+                        busy: random.below(6) as usize,
+                        warm: false,
+                    };
+                    world.pool.handle_wants(world.now, wants);
+                }
+                _ => world.rank(),
+            }
+            world.run_for(Duration::from_millis(random.below(4000)));
+        }
+        // In the end all is well, and a path is found.
+        for path in world.order.clone() {
+            world.revive(&path);
+        }
+        world.pool.handle_wants(world.now, Wants { streams: 1, busy: 0, warm: false });
+        world.rank();
+        world.run_for(Duration::from_secs(80));
+        assert!(world.pool.current().is_some(), "seed {seed}");
+    }
+}
