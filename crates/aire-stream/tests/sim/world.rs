@@ -42,6 +42,9 @@ enum Event {
     Fault,
 }
 
+/// A path that gets worse gets no worse than this.
+const SLOWEST: Duration = Duration::from_millis(600);
+
 /// One end of one carrier.
 #[derive(Default)]
 struct Socket {
@@ -416,7 +419,9 @@ impl World {
                 11 => association.ping(self.now, one),
                 12 => {
                     let slower = self.random.pick(&[2, 10]);
-                    self.pipe(one).iter_mut().for_each(|pipe| pipe.latency *= slower);
+                    for pipe in self.pipe(one) {
+                        pipe.latency = (pipe.latency * slower).min(SLOWEST);
+                    }
                 }
                 _ => {
                     let streams: Vec<_> = association.streams().map(|stream| stream.stream).collect();
