@@ -14,6 +14,7 @@ use crate::workspace::Workspace;
 #[derive(Default)]
 struct Asked<'a> {
     json: bool,
+    release: bool,
     keep: Option<PathBuf>,
     runs: u32,
     name: Option<&'a str>,
@@ -25,6 +26,7 @@ fn asked<'a>(arguments: &[&'a str]) -> Result<Asked<'a>, Failure> {
     while let Some(word) = words.next() {
         match *word {
             "--json" => asked.json = true,
+            "--release" => asked.release = true,
             "--keep" => asked.keep = Some(PathBuf::from(words.next().ok_or("--keep needs a folder")?)),
             "--runs" => {
                 let given = words.next().and_then(|number| number.parse().ok());
@@ -45,7 +47,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     let file = if Path::new(name).is_file() { PathBuf::from(name) } else { file_of(&workspace, name) };
     let mut scenario = Scenario::load(&file).map_err(|error| error.to_string())?;
     // A scenario without agents needs no agent.
-    let binary = if scenario.agent.is_empty() { PathBuf::new() } else { workspace.build("aire", true)? };
+    let binary = if scenario.agent.is_empty() { PathBuf::new() } else { workspace.build("aire", asked.release)? };
     let mut outcomes = Vec::new();
     for number in 0..asked.runs {
         let folder = asked

@@ -58,7 +58,7 @@ fn all(steps: &mut Steps, install: bool, with_lab: bool) -> Result<(), Failure> 
             steps.skipped.push(format!("the lab's scenarios: {error}"));
             return Ok(());
         }
-        let binary = workspace.build("aire", true)?;
+        let binary = workspace.build("aire", false)?;
         lab::all(&workspace, &binary, &mut steps.tally)
     })
 }

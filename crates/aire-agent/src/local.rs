@@ -45,6 +45,20 @@ pub(crate) async fn listen(agent: &Arc<Agent>) -> Result<(), RunError> {
     Ok(())
 }
 
+/// Keeps carriers open to the apps that the configuration names, so that the first connection waits for nothing.
+pub(crate) async fn keep_warm(agent: Arc<Agent>) {
+    loop {
+        let changed = agent.topology_changed.notified();
+        for to in &agent.config.to {
+            let class = to.class.unwrap_or_else(|| agent.control(|_, control| control.class_of(&to.app)));
+            if let Some(route) = agent.control(|now, control| control.place(now, &to.app, class)) {
+                Outgoing::find(&agent, &route.instance, class);
+            }
+        }
+        changed.await;
+    }
+}
+
 /// One connection: where to, is it taken, then bytes.
 async fn connect(agent: Arc<Agent>, arrival: Arrival) {
     if agent.is_draining() {

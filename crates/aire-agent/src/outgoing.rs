@@ -24,6 +24,9 @@ use crate::crypto::hmac_sha256;
 use crate::happening::{Happening, Kind};
 use crate::ledger::Ending;
 
+/// Streams that wait shorter than this for a path are not worth an event.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
+
 /// An association of which this agent is the source.
 pub(crate) struct Outgoing {
     agent: Weak<Agent>,
@@ -205,13 +208,17 @@ impl Outgoing {
         });
     }
 
-    /// Streams wait for a path for as long as the configuration says.
+    /// Streams wait for a path for as long as the configuration says. A moment without one is nothing to speak of.
     fn wait_for_path(self: &Arc<Self>, agent: &Arc<Agent>) {
-        let text = format!("no path to {}; its streams wait {} s", self.instance, agent.config.patience.as_secs());
-        agent.tell(Happening::new(Kind::NoPath, text).app(&self.instance.app).peer(&self.instance.node));
-        let (this, patience) = (Arc::clone(self), agent.config.patience);
+        let (this, agent) = (Arc::clone(self), Arc::clone(agent));
         let waiting = tokio::spawn(async move {
-            tokio::time::sleep(patience).await;
+            let patience = agent.config.patience;
+            tokio::time::sleep(WORTH_TELLING.min(patience)).await;
+            let refusal = this.refusal().map(|why| format!(" ({why})")).unwrap_or_default();
+            let text = format!("no path to {}{refusal}; its streams wait {} s", this.instance, patience.as_secs());
+            let (app, node) = (&this.instance.app, &this.instance.node);
+            agent.tell(Happening::new(Kind::NoPath, text).app(app).peer(node));
+            tokio::time::sleep(patience.saturating_sub(WORTH_TELLING)).await;
             this.association.reset_all(ResetCode::NoPath);
         });
         if let Some(before) = self.state.lock().patience.replace(waiting.abort_handle()) {

@@ -59,6 +59,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     tokio::spawn(upkeep::publish_profile(Arc::clone(&agent)));
     tokio::spawn(upkeep::watch_policies(Arc::clone(&agent)));
     tokio::spawn(upkeep::keep_cache(Arc::clone(&agent), cache.clone()));
+    tokio::spawn(local::keep_warm(Arc::clone(&agent)));
     tokio::spawn(joining::rotate(Arc::clone(&agent)));
     tokio::spawn(joining::search(Arc::clone(&agent), discovery, listen.port()));
 

@@ -127,10 +127,11 @@ impl Route {
         self.probed = 0;
     }
 
-    /// Capacity returns soon, other reasons hold longer every time.
+    /// Links come up any moment, capacity returns soon, other reasons hold longer every time.
     pub(crate) fn refuse(&mut self, now: Time, why: Refusal) {
         let wait = match why {
             Refusal::Capacity => Duration::from_secs(10),
+            Refusal::Unlinked(_) => Duration::from_secs(1 << self.refusals.min(5)),
             Refusal::Other(_) => Duration::from_secs(30 << self.refusals.min(4)),
         };
         self.refusals = self.refusals.saturating_add(1);
@@ -153,6 +154,7 @@ impl Route {
             && *until > now
         {
             return Some(match why {
+                Refusal::Unlinked(why) => Ineligible::Refused(why.clone()),
                 Refusal::Capacity => Ineligible::Full,
                 Refusal::Other(reason) => Ineligible::Refused(reason.clone()),
             });

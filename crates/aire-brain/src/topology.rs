@@ -71,6 +71,8 @@ impl RelayInfo {
 pub enum Refusal {
     /// A hop has no capacity left: worth another try soon.
     Capacity,
+    /// A hop has no link to the next one yet, or not any more; in words.
+    Unlinked(String),
     /// Anything else, in words.
     Other(String),
 }

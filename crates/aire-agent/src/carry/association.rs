@@ -16,6 +16,9 @@ use crate::clock::Clock;
 /// Payload round trips of one carrier are reported at most so often.
 const RTT_REPORT: Duration = Duration::from_millis(100);
 
+/// From this rate on a full window counts as our own load on the path, bytes a second.
+const BULK_RATE: u64 = 64 * 1024;
+
 /// What an association tells its owner.
 #[derive(Debug)]
 pub(crate) enum Report {
@@ -313,7 +316,7 @@ impl Inner {
 
     fn progress(&mut self, now: Time, carrier: CarrierId, rtt: Option<Duration>) {
         let Some(state) = self.core.carrier(carrier) else { return };
-        let loaded = state.window > 0 && state.in_flight * 2 > state.window;
+        let loaded = state.in_flight * 2 > state.window && state.delivery_rate >= BULK_RATE;
         let progress = Progress { rtt, outstanding_since: state.outstanding_since, loaded };
         self.keeper.progress(now, carrier, progress);
         let Some(slot) = self.carriers.get_mut(&carrier) else { return };

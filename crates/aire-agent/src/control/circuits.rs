@@ -17,6 +17,8 @@ const IDLE: Duration = Duration::from_secs(300);
 const SWEEP: Duration = Duration::from_secs(30);
 /// A refused route is not asked for again before.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
+/// The same where only a link is missing.
+const UNLINKED_FOR: Duration = Duration::from_millis(500);
 
 /// A circuit that stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -294,6 +296,7 @@ impl Control {
         let text = format!("{by}: {code} ({reason})");
         let refusal = match code {
             RefusalCode::Capacity => aire_brain::Refusal::Capacity,
+            RefusalCode::NoRoute => aire_brain::Refusal::Unlinked(text.clone()),
             _ => aire_brain::Refusal::Other(text.clone()),
         };
         self.brain.handle_refused(now, &route, refusal);
@@ -302,7 +305,8 @@ impl Control {
             let happening = Happening::new(Kind::CircuitRefused, format!("circuit to {route} refused by {text}"));
             self.tell(happening.peer(by).app(&route.instance.app));
         }
-        self.routes.refused.insert(route.clone(), (now + REFUSED_FOR, code, text.clone()));
+        let rest = if code == RefusalCode::NoRoute { UNLINKED_FOR } else { REFUSED_FOR };
+        self.routes.refused.insert(route.clone(), (now + rest, code, text.clone()));
         self.effects.push(Effect::Refused { route, code, reason: text });
     }
 
