@@ -16,6 +16,8 @@ struct Asked<'a> {
     json: bool,
     release: bool,
     keep: Option<PathBuf>,
+    /// This binary in place of one built from the sources.
+    binary: Option<PathBuf>,
     runs: u32,
     name: Option<&'a str>,
 }
@@ -28,6 +30,7 @@ fn asked<'a>(arguments: &[&'a str]) -> Result<Asked<'a>, Failure> {
             "--json" => asked.json = true,
             "--release" => asked.release = true,
             "--keep" => asked.keep = Some(PathBuf::from(words.next().ok_or("--keep needs a folder")?)),
+            "--binary" => asked.binary = Some(PathBuf::from(words.next().ok_or("--binary needs a file")?)),
             "--runs" => {
                 let given = words.next().and_then(|number| number.parse().ok());
                 asked.runs = given.filter(|runs| *runs > 0).ok_or("--runs needs a number from 1")?;
@@ -47,7 +50,11 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     let file = if Path::new(name).is_file() { PathBuf::from(name) } else { file_of(&workspace, name) };
     let mut scenario = Scenario::load(&file).map_err(|error| error.to_string())?;
     // A scenario without agents needs no agent.
-    let binary = if scenario.agent.is_empty() { PathBuf::new() } else { workspace.build("aire", asked.release)? };
+    let binary = match &asked.binary {
+        Some(binary) => binary.clone(),
+        None if scenario.agent.is_empty() => PathBuf::new(),
+        None => workspace.build("aire", asked.release)?,
+    };
     let mut outcomes = Vec::new();
     for number in 0..asked.runs {
         let folder = asked

@@ -18,7 +18,7 @@ const USAGE: &str = "usage:
   cargo xtask test [--no-install] [--no-lab]   everything that CI runs
   cargo xtask check                            the architecture alone
   cargo xtask docs                             whether the commands in the README exist
-  cargo xtask lab SCENARIO [--runs N] [--json] [--keep DIR]
+  cargo xtask lab SCENARIO [--runs N] [--json] [--keep DIR] [--binary FILE]
                                                run a scenario (a file, or a name in lab/); needs root
   cargo xtask bench [--rounds N] [--json]      two agents against plain forwarders over a veth pair; needs root";
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::field;
-use super::file::{Ask, Scenario};
+use super::file::{Ask, Scenario, WorkloadKind};
 
 /// What must hold of a workload's report or of an agent's answer.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -14,6 +14,8 @@ pub struct Expect {
     pub that: String,
     /// Of this workload's report, after the end.
     pub workload: Option<String>,
+    /// Of the messages alone that were sent this many seconds after time zero or later; for a workload of that kind.
+    pub since: Option<f64>,
     /// Of this answer.
     pub ask: Option<Ask>,
     /// When to ask, seconds after time zero; after the end where not given.
@@ -51,14 +53,19 @@ impl Expect {
     pub(super) fn check(&self, scenario: &Scenario) -> Result<(), String> {
         match (&self.workload, &self.ask) {
             (Some(name), None) => {
-                if !scenario.workload.iter().any(|workload| workload.name == *name) {
-                    return Err(format!("there is no workload '{name}'"));
+                let named = scenario.workload.iter().find(|workload| workload.name == *name);
+                let workload = named.ok_or_else(|| format!("there is no workload '{name}'"))?;
+                if self.since.is_some() && workload.kind != WorkloadKind::Messages {
+                    return Err("only messages are known one by one: no 'since' here".to_owned());
                 }
                 if self.at.is_some() || self.within > 0.0 {
                     return Err(
                         "a workload's report is there at the end alone: no 'at', no 'within'".to_owned()
                     );
                 }
+            }
+            (None, Some(_)) if self.since.is_some() => {
+                return Err("an answer is of its moment: 'at' in place of 'since'".to_owned());
             }
             (None, Some(ask)) => scenario.agent_of(&ask.host)?,
             _ => return Err("it needs either 'workload' or 'ask'".to_owned()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,10 +10,16 @@ use super::ScenarioError;
 use super::expect::Expect;
 use crate::{LinkShape, ShapeChange};
 
+/// How long a chain of files may be, each like the next.
+const MAX_LIKE: u32 = 4;
+
 /// A scenario as written.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scenario {
+    /// A scenario file, relative to this one, that this one goes on from: its lists come first, and its other values
+    /// hold where this one says nothing.
+    pub like: Option<PathBuf>,
     /// What it shows, for people.
     pub about: String,
     /// The hosts.
@@ -182,16 +188,54 @@ impl Scenario {
         Scenario::parse(&text, path)
     }
 
-    /// Reads and checks a text; `path` is only for messages.
+    /// Reads and checks a text; `path` is for messages, and where `like` is looked for.
     ///
     /// # Errors
     /// As [`Scenario::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, ScenarioError> {
-        let malformed = |message| ScenarioError::Malformed { path: path.to_owned(), message };
-        let scenario: Scenario =
-            toml::from_str(text).map_err(|error| malformed(error.to_string().trim_end().to_owned()))?;
-        scenario.check().map_err(malformed)?;
+        let scenario = Scenario::assemble(text, path, 0)?;
+        scenario.check().map_err(|message| ScenarioError::Malformed { path: path.to_owned(), message })?;
         Ok(scenario)
+    }
+
+    /// The text with what it is like.
+    fn assemble(text: &str, path: &Path, depth: u32) -> Result<Self, ScenarioError> {
+        let malformed = |message| ScenarioError::Malformed { path: path.to_owned(), message };
+        let own: Scenario =
+            toml::from_str(text).map_err(|error| malformed(error.to_string().trim_end().to_owned()))?;
+        let Some(like) = &own.like else { return Ok(own) };
+        if depth == MAX_LIKE {
+            return Err(malformed(format!("'like' goes on for more than {MAX_LIKE} files")));
+        }
+        let file = path.parent().unwrap_or(Path::new("")).join(like);
+        let text = std::fs::read_to_string(&file)
+            .map_err(|source| ScenarioError::Unreadable { path: file.clone(), source })?;
+        Ok(own.over(Scenario::assemble(&text, &file, depth + 1)?))
+    }
+
+    fn over(self, base: Scenario) -> Self {
+        fn one<T: Default + PartialEq>(own: T, base: T) -> T {
+            if own == T::default() { base } else { own }
+        }
+        fn all<T>(own: Vec<T>, mut base: Vec<T>) -> Vec<T> {
+            base.extend(own);
+            base
+        }
+        Scenario {
+            like: None,
+            about: one(self.about, base.about),
+            hosts: all(self.hosts, base.hosts),
+            seconds: one(self.seconds, base.seconds),
+            seed: one(self.seed, base.seed),
+            policy: one(self.policy, base.policy),
+            shape: one(self.shape, base.shape),
+            link: all(self.link, base.link),
+            agent: all(self.agent, base.agent),
+            workload: all(self.workload, base.workload),
+            before: all(self.before, base.before),
+            event: all(self.event, base.event),
+            expect: all(self.expect, base.expect),
+        }
     }
 
     fn check(&self) -> Result<(), String> {

@@ -166,10 +166,15 @@ impl Timeline<'_> {
         Ok(())
     }
 
+    /// When a workload started, seconds after time zero.
+    fn started(&self, name: &str) -> f64 {
+        self.scenario.workload.iter().find(|workload| workload.name == name).map_or(0.0, |w| w.start)
+    }
+
     /// Collects reports and verdicts.
-    fn finish(self, preparation_s: f64, servers: &BTreeMap<String, Server>) -> Outcome {
+    fn finish(mut self, preparation_s: f64, servers: &BTreeMap<String, Server>) -> Outcome {
         let mut reports = BTreeMap::new();
-        for (name, running) in self.clients {
+        for (name, running) in std::mem::take(&mut self.clients) {
             let report = match running.join() {
                 Ok(Ok(report)) => report,
                 Ok(Err(error)) => json!({"error": error.to_string()}),
@@ -180,12 +185,17 @@ impl Timeline<'_> {
         for (name, server) in servers {
             reports.insert(name.clone(), serde_json::to_value(server.report()).unwrap_or_default());
         }
-        let mut asked: BTreeMap<usize, JoinHandle<Verdict>> = self.asked.into_iter().collect();
+        let mut asked: BTreeMap<usize, JoinHandle<Verdict>> =
+            std::mem::take(&mut self.asked).into_iter().collect();
         let mut expectations = Vec::new();
         for (number, expect) in self.scenario.expect.iter().enumerate() {
             let verdict = match (&expect.workload, asked.remove(&number)) {
                 (Some(workload), _) => {
-                    let (held, got) = expect.holds(reports.get(workload).unwrap_or(&Value::Null));
+                    let report = reports.get(workload).unwrap_or(&Value::Null);
+                    let (held, got) = match expect.since {
+                        Some(since) => expect.holds(&workloads::since(report, self.started(workload), since)),
+                        None => expect.holds(report),
+                    };
                     Verdict { that: expect.that.clone(), held, got, after_s: None }
                 }
                 (None, Some(asked)) => asked.join().unwrap_or_else(|_| failed(expect, "asking panicked")),

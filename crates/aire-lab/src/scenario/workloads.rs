@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::ScenarioError;
 use super::file::{Workload, WorkloadKind};
 use crate::wan::Host;
-use crate::workload::{Bulk, ConnectRate, Messages, PingPong, Server};
+use crate::workload::{Bulk, ConnectRate, Echo, LatencySummary, Messages, PingPong, Server};
 
 /// A client that runs, or has run.
 pub(super) type Running = JoinHandle<std::io::Result<Value>>;
@@ -57,6 +57,14 @@ fn client(workload: &Workload, rest: f64) -> std::io::Result<Value> {
     report.map_err(std::io::Error::other)
 }
 
+/// What a report of messages says of those sent at `since` or later; both times are in seconds after time zero.
+pub(super) fn since(report: &Value, started: f64, since: f64) -> Value {
+    let echoes: Vec<Echo> = serde_json::from_value(report["echoes"].clone()).unwrap_or_default();
+    let late = echoes.iter().filter(|echo| started + echo.sent_s >= since);
+    let trips = late.map(|echo| Duration::try_from_secs_f64(echo.back_s - echo.sent_s).unwrap_or_default());
+    json!({ "latency_ms": LatencySummary::of(trips.collect()) })
+}
+
 /// Runs a program to its end. The thread is in the namespace, so the program is too.
 fn command(words: &[String]) -> std::io::Result<Value> {
     let (program, arguments) =
@@ -67,4 +75,19 @@ fn command(words: &[String]) -> std::io::Result<Value> {
         "stdout": String::from_utf8_lossy(&output.stdout),
         "stderr": String::from_utf8_lossy(&output.stderr),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_judged_from_a_moment_on() {
+        let echo = |sent_s: f64, back_s: f64| json!({"number": 0, "sent_s": sent_s, "back_s": back_s});
+        let report = json!({"echoes": [echo(0.0, 9.0), echo(1.0, 1.5), echo(2.0, 2.25)]});
+        let late = since(&report, 3.0, 4.0);
+        assert_eq!(late["latency_ms"]["count"], 2);
+        assert_eq!(late["latency_ms"]["max"], 500.0);
+        assert_eq!(since(&Value::Null, 0.0, 0.0)["latency_ms"]["count"], 0);
+    }
 }
