@@ -5,6 +5,13 @@
 pub(crate) struct Random(u64);
 
 impl Random {
+    /// A generator with this seed.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Random(seed);
+        random.next();
+        random
+    }
+
     /// A generator for the link `from` → `to` of a network with this seed.
     pub(crate) fn for_link(seed: u64, from: usize, to: usize) -> Self {
         let mut random = Random(seed ^ ((from as u64) << 32 | to as u64).wrapping_mul(0xd129_0d3e_b6a5_1c45));

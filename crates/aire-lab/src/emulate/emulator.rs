@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener, UdpSocket as StdUdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdUdpSocket};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
@@ -171,27 +171,4 @@ fn bind_pair() -> io::Result<(SocketAddr, TcpListener, UdpSocket)> {
         }
     }
     Err(last)
-}
-
-/// Loopback addresses whose port is free for both TCP and UDP now: for agents that must know theirs before they start.
-///
-/// # Errors
-/// The machine has none left.
-pub fn free_addresses(count: usize) -> io::Result<Vec<SocketAddr>> {
-    // All are held until the last is found, so that none comes twice.
-    let mut held = Vec::new();
-    for _ in 0..count.saturating_mul(2).saturating_add(ATTEMPTS) {
-        if held.len() == count {
-            break;
-        }
-        let listener = StdListener::bind(LOOPBACK)?;
-        let address = listener.local_addr()?;
-        if let Ok(udp) = StdUdpSocket::bind(address) {
-            held.push((address, listener, udp));
-        }
-    }
-    if held.len() < count {
-        return Err(io::Error::other("too few ports are free for both TCP and UDP"));
-    }
-    Ok(held.into_iter().map(|(address, _, _)| address).collect())
 }

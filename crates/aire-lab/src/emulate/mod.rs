@@ -22,7 +22,9 @@
 mod datagrams;
 mod emulator;
 mod map;
+mod ports;
 mod stream;
 
-pub use emulator::{EmulateError, Emulator, Place, free_addresses};
+pub use emulator::{EmulateError, Emulator, Place};
 pub use map::AddressMap;
+pub use ports::free_addresses;
