@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Control, Effect};
 use crate::gate::Gate;
-use crate::happening::{Happening, Weight};
+use crate::happening::{Happening, Kind, Weight};
 use crate::incoming::Incoming;
 use crate::ledger::Ledger;
 use crate::membership::Membership;
@@ -155,9 +155,9 @@ impl Agent {
                     outgoing.handle_granted(&route.path, granted);
                 }
             }
-            Effect::Refused { route, code, reason } => {
+            Effect::Refused { route, code, denied, reason } => {
                 for outgoing in self.outgoing_to(&route.instance) {
-                    outgoing.handle_refused(&route.path, code, &reason);
+                    outgoing.handle_refused(&route.path, code, denied, &reason);
                 }
             }
             Effect::Lapsed { route, circuit } => {
@@ -176,7 +176,12 @@ impl Agent {
             Effect::Renewed(answer) => self.take_renewal(&answer),
             Effect::Renewal { from, request } => self.answer_renewal(from, request),
             Effect::TopologyChanged => self.topology_changed.notify_waiters(),
-            Effect::Tell(happening) => self.tell(happening),
+            Effect::Tell(happening) => {
+                if happening.kind == Kind::CircuitDenied {
+                    self.totals.denied.fetch_add(1, Ordering::Relaxed);
+                }
+                self.tell(happening);
+            }
         }
     }
 

@@ -38,6 +38,7 @@ kinds! {
     StrangerRejected = "stranger-rejected" Warning,
     Outrun = "outrun" Warning,
     CircuitRefused = "circuit-refused" Warning,
+    CircuitDenied = "circuit-denied" Warning,
     CircuitClosed = "circuit-closed" Info,
     PathPreferred = "path-preferred" Info,
     PathSilent = "path-silent" Info,

@@ -90,7 +90,7 @@ fn verify(agent: &Agent, claimed: Option<NodeName>, record: Record) -> Examined 
         Err(error) => return Examined::Forged { owner: claimed, why: error.to_string() },
     };
     match record.parse_body() {
-        Ok(body) => Examined::Genuine(VerifiedRecord { signer, record, body }),
+        Ok(body) => Examined::Genuine(Box::new(VerifiedRecord { signer, record, body })),
         Err(error) => Examined::Forged { owner: claimed, why: error.to_string() },
     }
 }

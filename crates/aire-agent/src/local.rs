@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::RunError;
 use crate::agent::Agent;
 use crate::carry::stream;
+use crate::control::Placement;
 use crate::happening::{Happening, Kind};
 use crate::outgoing::Outgoing;
 
@@ -68,10 +69,9 @@ async fn connect(agent: Arc<Agent>, arrival: Arrival) {
     let class = arrival.class.unwrap_or_else(|| agent.control(|_, control| control.class_of(&app)));
     let configured = agent.config.to.iter().find(|to| to.app == app && to.listen == arrival.listener);
     let class = configured.and_then(|to| to.class).unwrap_or(class);
-    let Some(route) = place(&agent, &arrival, class).await else {
-        let text = format!("no instance of {app} is known; is its agent running and its app's name right?");
-        agent.tell(Happening::new(Kind::NoInstance, text).app(&app));
-        return arrival.refuse(Refusal::NoInstance).await;
+    let route = match place(&agent, &arrival, class).await {
+        Ok(route) => route,
+        Err(refusal) => return arrival.refuse(refusal).await,
     };
     let outgoing = Outgoing::find(&agent, &route.instance, class);
     let stream = match outgoing.association.open(class, app.clone()) {
@@ -108,18 +108,35 @@ async fn connect(agent: Arc<Agent>, arrival: Arrival) {
     }
 }
 
-/// The best instance and path; waits a moment for an app that nobody has spoken of yet.
-async fn place(agent: &Arc<Agent>, arrival: &Arrival, class: aire_types::Class) -> Option<RouteId> {
+/// The best instance and path; waits a moment for an app that nobody has spoken of yet, or for a way to it.
+async fn place(agent: &Arc<Agent>, arrival: &Arrival, class: aire_types::Class) -> Result<RouteId, Refusal> {
     let deadline = Instant::now() + APP_DEADLINE;
+    let app = &arrival.app;
     loop {
-        let placed = agent.control(|now, control| control.place(now, &arrival.app, class));
-        if placed.is_some() {
-            return placed;
-        }
         let changed = agent.topology_changed.notified();
+        let (kind, text, refusal) = match agent.control(|now, control| control.place_or_ask(now, app, class))
+        {
+            Placement::Route(route) => return Ok(route),
+            Placement::Denied(reason) => {
+                tracing::debug!(%app, reason, "a connection was denied");
+                return Err(Refusal::NotAllowed);
+            }
+            Placement::NoWay => {
+                let text = format!("no way to {app} can be used now; 'aire explain {app}' says why");
+                (Kind::NoPath, text, Refusal::Unreachable)
+            }
+            Placement::NoInstance => (
+                Kind::NoInstance,
+                format!("no instance of {app} is known; is its agent running and its app's name right?"),
+                Refusal::NoInstance,
+            ),
+        };
         tokio::select! {
             () = changed => {}
-            () = sleep_until(deadline) => return None,
+            () = sleep_until(deadline) => {
+                agent.tell(Happening::new(kind, text).app(app));
+                return Err(refusal);
+            }
         }
     }
 }

@@ -9,9 +9,7 @@ use aire_circuit::{LeftBecause, Pool, PoolConfig, PoolEvent, Symptom};
 use aire_net::PeerInfo;
 use aire_stream::CarrierId;
 use aire_types::{Class, Identity, Incarnation, Instance, Path, Role, RouteId};
-use aire_wire::{
-    AssociationId, CarrierClose, CircuitId, EXPORTER_JOIN, Frame, RefusalCode, ResetCode,
-};
+use aire_wire::{AssociationId, CarrierClose, CircuitId, EXPORTER_JOIN, Frame, RefusalCode, ResetCode};
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
@@ -124,8 +122,12 @@ impl Outgoing {
         self.association.with_pool(|now, pool| pool.handle_granted(now, path, granted.circuit));
     }
 
-    pub(crate) fn handle_refused(&self, path: &Path, code: RefusalCode, reason: &str) {
+    /// A way was refused. Streams that wait for their first carrier need not wait when it was the destination's policy.
+    pub(crate) fn handle_refused(&self, path: &Path, code: RefusalCode, denied: bool, reason: &str) {
         self.state.lock().refusal = Some(reason.to_owned());
+        if denied && self.association.carriers().is_empty() {
+            self.association.reset_all(ResetCode::NotAllowed);
+        }
         self.association.with_pool(|now, pool| pool.handle_refused(now, path, code));
     }
 
@@ -161,7 +163,8 @@ impl Outgoing {
             }
             Report::Release { circuit } => agent.control(|now, control| control.release(now, circuit)),
             Report::Dial { carrier, circuit, path, class } => {
-                let dial = tokio::spawn(Arc::clone(self).dial(Arc::clone(agent), carrier, circuit, path, class));
+                let dial =
+                    tokio::spawn(Arc::clone(self).dial(Arc::clone(agent), carrier, circuit, path, class));
                 self.state.lock().dials.insert(carrier, dial.abort_handle());
             }
             Report::Abandoned { carrier } => {
@@ -185,7 +188,13 @@ impl Outgoing {
         }
     }
 
-    fn carrier_down(self: &Arc<Self>, agent: &Agent, carrier: CarrierId, close: Option<CarrierClose>, why: &str) {
+    fn carrier_down(
+        self: &Arc<Self>,
+        agent: &Agent,
+        carrier: CarrierId,
+        close: Option<CarrierClose>,
+        why: &str,
+    ) {
         tracing::debug!(%carrier, instance = %self.instance, why, "a carrier is gone");
         match close {
             Some(CarrierClose::Restarted) => self.peer_restarted(),
@@ -193,7 +202,11 @@ impl Outgoing {
                 self.state.lock().refusal = Some(why.to_owned());
                 self.association.reset_all(ResetCode::NotAllowed);
                 let text = format!("{} took no carrier: {why}", self.instance);
-                agent.tell(Happening::new(Kind::CircuitRefused, text).app(&self.instance.app).peer(&self.instance.node));
+                agent.tell(
+                    Happening::new(Kind::CircuitRefused, text)
+                        .app(&self.instance.app)
+                        .peer(&self.instance.node),
+                );
             }
             _ => {}
         }
@@ -215,7 +228,8 @@ impl Outgoing {
             let patience = agent.config.patience;
             tokio::time::sleep(WORTH_TELLING.min(patience)).await;
             let refusal = this.refusal().map(|why| format!(" ({why})")).unwrap_or_default();
-            let text = format!("no path to {}{refusal}; its streams wait {} s", this.instance, patience.as_secs());
+            let text =
+                format!("no path to {}{refusal}; its streams wait {} s", this.instance, patience.as_secs());
             let (app, node) = (&this.instance.app, &this.instance.node);
             agent.tell(Happening::new(Kind::NoPath, text).app(app).peer(node));
             tokio::time::sleep(patience.saturating_sub(WORTH_TELLING)).await;
@@ -335,7 +349,9 @@ fn describe(because: LeftBecause) -> String {
         LeftBecause::Dead(silent) => format!("it was silent for {} ms", silent.as_millis()),
         LeftBecause::Closed => "its carrier was closed".to_owned(),
         LeftBecause::Degraded(Symptom::Silent) => "it is silent, like all others".to_owned(),
-        LeftBecause::Degraded(Symptom::Slow { times }) => format!("its round trip is {times:.1} times the usual"),
+        LeftBecause::Degraded(Symptom::Slow { times }) => {
+            format!("its round trip is {times:.1} times the usual")
+        }
         LeftBecause::Degraded(Symptom::Lossy) => "it loses packets".to_owned(),
         LeftBecause::Degraded(Symptom::Unanswered) => "its probes are not answered".to_owned(),
         LeftBecause::CircuitClosed(code) => format!("a hop closed the circuit: {code}"),

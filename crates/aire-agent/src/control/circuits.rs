@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use aire_circuit::{Accepted, Output, PreambleError, Want};
-use aire_types::{Class, Incarnation, NodeName, RouteId, Time};
+use aire_types::{AppName, Class, Incarnation, Ineligible, NodeName, RouteId, Time};
 use aire_wire::{CircuitClose, CircuitId, Message, Preamble, RefusalCode};
 
 use tokio::sync::oneshot;
@@ -57,8 +57,31 @@ struct RouteCircuit {
 pub(crate) struct Routes {
     by_route: BTreeMap<RouteId, RouteCircuit>,
     by_circuit: BTreeMap<CircuitId, RouteId>,
-    refused: BTreeMap<RouteId, (Time, RefusalCode, String)>,
+    refused: BTreeMap<RouteId, Refused>,
     swept: Time,
+}
+
+/// Why a route is not asked for again at once.
+#[derive(Clone, Debug)]
+struct Refused {
+    until: Time,
+    code: RefusalCode,
+    /// The destination's policy said no: all other ways end there, too.
+    denied: bool,
+    reason: String,
+}
+
+/// Where a new stream goes.
+#[derive(Debug)]
+pub(crate) enum Placement {
+    /// There.
+    Route(RouteId),
+    /// Nowhere: the app's policy does not allow it.
+    Denied(String),
+    /// Nowhere now: there are instances, but no usable way.
+    NoWay,
+    /// Nobody has spoken of the app.
+    NoInstance,
 }
 
 impl Routes {
@@ -83,16 +106,38 @@ impl Control {
             }
             return;
         }
-        if let Err((code, reason)) = self.ask(now, route) {
-            self.effects.push(Effect::Refused { route: route.clone(), code, reason });
+        if let Err(Refused { code, denied, reason, .. }) = self.ask(now, route) {
+            self.effects.push(Effect::Refused { route: route.clone(), code, denied, reason });
         }
         self.pump(now);
     }
 
-    fn ask(&mut self, now: Time, route: &RouteId) -> Result<(), (RefusalCode, String)> {
-        if let Some((until, code, reason)) = self.routes.refused.get(route) {
-            if *until > now {
-                return Err((*code, reason.clone()));
+    /// Where a new stream to `app` goes. Where all ways were refused, one of them is asked for again, as the policy may
+    /// have changed; [`Effect::TopologyChanged`] follows.
+    pub(crate) fn place_or_ask(&mut self, now: Time, app: &AppName, class: Class) -> Placement {
+        let decision = self.brain.place(now, app, class);
+        self.pump(now);
+        if let Some(route) = decision.choice() {
+            return Placement::Route(route.clone());
+        }
+        let refused = || {
+            let ranking = decision.ranking.iter();
+            ranking.filter(|r| matches!(r.ineligible, Some(Ineligible::Refused(_)))).map(|r| &r.route)
+        };
+        let mut known = refused().filter_map(|route| self.routes.refused.get(route));
+        if let Some(denial) = known.find(|refused| refused.denied && refused.until > now) {
+            return Placement::Denied(denial.reason.clone());
+        }
+        if let Some(route) = refused().min_by_key(|route| route.path.relays().len()) {
+            self.need(now, route);
+        }
+        if decision.ranking.is_empty() { Placement::NoInstance } else { Placement::NoWay }
+    }
+
+    fn ask(&mut self, now: Time, route: &RouteId) -> Result<(), Refused> {
+        if let Some(refused) = self.routes.refused.get(route) {
+            if refused.until > now {
+                return Err(refused.clone());
             }
             self.routes.refused.remove(route);
         }
@@ -102,10 +147,10 @@ impl Control {
             path: route.path.clone(),
             destination: route.instance.node.clone(),
         };
-        let circuit = self
-            .circuits
-            .request(now, crate::clock::unix_seconds(), want, None)
-            .map_err(|error| (RefusalCode::Capacity, error.to_string()))?;
+        let circuit =
+            self.circuits.request(now, crate::clock::unix_seconds(), want, None).map_err(|error| {
+                Refused { until: now, code: RefusalCode::Capacity, denied: false, reason: error.to_string() }
+            })?;
         let entry = RouteCircuit { circuit, state: State::Asking, used: now, probes: VecDeque::new() };
         self.routes.by_route.insert(route.clone(), entry);
         self.routes.by_circuit.insert(circuit, route.clone());
@@ -130,7 +175,7 @@ impl Control {
 
     fn probe_for(&mut self, now: Time, asker: Asker, route: &RouteId) {
         if !self.routes.by_route.contains_key(route)
-            && let Err((_, reason)) = self.ask(now, route)
+            && let Err(Refused { reason, .. }) = self.ask(now, route)
         {
             return self.unsent(now, asker, &reason);
         }
@@ -164,13 +209,20 @@ impl Control {
     }
 
     pub(super) fn handle_circuit_message(&mut self, now: Time, from: &NodeName, message: Message) {
-        let mut gate = HopGate { gate: &self.gate, links: &self.links, limits: &self.terms };
+        let (gate, links, limits) = (&self.gate, &self.links, &self.terms);
+        let mut gate = HopGate { gate, links, limits, denied: Vec::new() };
         let unix = crate::clock::unix_seconds();
         self.circuits.handle_message(now, unix, from, message, &mut gate);
+        let denied = gate.denied;
+        denied.into_iter().for_each(|happening| self.tell(happening));
     }
 
     /// A carrier came in with this preamble: what becomes of it?
-    pub(crate) fn check_preamble(&mut self, now: Time, preamble: &Preamble) -> Result<Accepted, PreambleError> {
+    pub(crate) fn check_preamble(
+        &mut self,
+        now: Time,
+        preamble: &Preamble,
+    ) -> Result<Accepted, PreambleError> {
         self.circuits.check_preamble(now, preamble)
     }
 
@@ -194,7 +246,7 @@ impl Control {
             return;
         }
         self.routes.swept = now;
-        self.routes.refused.retain(|_, (until, ..)| *until > now);
+        self.routes.refused.retain(|_, refused| refused.until > now);
         let idle: Vec<CircuitId> = self
             .routes
             .by_route
@@ -239,8 +291,12 @@ impl Control {
                 }
             }
             Output::SendProbe { to, datagram } => self.send_datagram(&to, &datagram),
-            Output::Granted { circuit, incarnation, .. } => self.granted(now, Granted { circuit, incarnation }),
-            Output::Refused { circuit, by, code, reason, .. } => self.refused(now, circuit, &by, code, &reason),
+            Output::Granted { circuit, incarnation, .. } => {
+                self.granted(now, Granted { circuit, incarnation })
+            }
+            Output::Refused { circuit, by, code, reason, .. } => {
+                self.refused(now, circuit, &by, code, &reason)
+            }
             Output::Lapsed { circuit } => {
                 if let Some((route, _)) = self.routes.forget(circuit) {
                     self.effects.push(Effect::Lapsed { route, circuit });
@@ -288,6 +344,7 @@ impl Control {
         }
         if first {
             self.effects.push(Effect::Granted { route, granted });
+            self.effects.push(Effect::TopologyChanged);
         }
     }
 
@@ -302,12 +359,16 @@ impl Control {
         self.brain.handle_refused(now, &route, refusal);
         probes.into_iter().for_each(|asker| self.unsent(now, asker, &text));
         if matches!(code, RefusalCode::Policy | RefusalCode::NoSuchApp) {
-            let happening = Happening::new(Kind::CircuitRefused, format!("circuit to {route} refused by {text}"));
+            let happening =
+                Happening::new(Kind::CircuitRefused, format!("circuit to {route} refused by {text}"));
             self.tell(happening.peer(by).app(&route.instance.app));
         }
         let rest = if code == RefusalCode::NoRoute { UNLINKED_FOR } else { REFUSED_FOR };
-        self.routes.refused.insert(route.clone(), (now + rest, code, text.clone()));
-        self.effects.push(Effect::Refused { route, code, reason: text });
+        let denied = code == RefusalCode::Policy && *by == route.instance.node;
+        let refused = Refused { until: now + rest, code, denied, reason: text.clone() };
+        self.routes.refused.insert(route.clone(), refused);
+        self.effects.push(Effect::Refused { route, code, denied, reason: text });
+        self.effects.push(Effect::TopologyChanged);
     }
 
     fn probed(&mut self, now: Time, circuit: CircuitId, rtt: Option<Duration>) {

@@ -7,6 +7,7 @@ use aire_wire::RefusalCode;
 use super::links::Links;
 use crate::config::Config;
 use crate::gate::Gate;
+use crate::happening::{Happening, Kind};
 
 /// How long a hop accepts new carriers of a circuit before it wants to be asked again.
 const LEASE: Duration = Duration::from_secs(600);
@@ -40,10 +41,20 @@ pub(crate) struct HopGate<'a> {
     pub(crate) gate: &'a Gate,
     pub(crate) links: &'a Links,
     pub(crate) limits: &'a Limits,
+    /// What policy denied.
+    pub(crate) denied: Vec<Happening>,
 }
 
 fn deny(code: RefusalCode, reason: impl Into<String>) -> Denial {
     Denial { code, reason: reason.into() }
+}
+
+impl HopGate<'_> {
+    fn deny_by_policy(&mut self, asked: &Asked, may_not: &str, reason: &str) -> Denial {
+        let text = format!("{} may not {may_not} {}: {reason}", asked.source, asked.app);
+        self.denied.push(Happening::new(Kind::CircuitDenied, text).peer(&asked.source.node).app(&asked.app));
+        deny(RefusalCode::Policy, reason)
+    }
 }
 
 impl CircuitGate for HopGate<'_> {
@@ -53,7 +64,7 @@ impl CircuitGate for HopGate<'_> {
         }
         let verdict = self.gate.relay(&asked.source, &asked.app, asked.class);
         if !verdict.allowed {
-            return Err(deny(RefusalCode::Policy, verdict.reason.clone()));
+            return Err(self.deny_by_policy(asked, "be relayed to", &verdict.reason));
         }
         if !self.links.has(next) {
             return Err(deny(RefusalCode::NoRoute, format!("no link to {next}")));
@@ -67,7 +78,7 @@ impl CircuitGate for HopGate<'_> {
         }
         let verdict = self.gate.connect(&asked.source, &asked.app, asked.class);
         if !verdict.allowed {
-            return Err(deny(RefusalCode::Policy, verdict.reason.clone()));
+            return Err(self.deny_by_policy(asked, "connect to", &verdict.reason));
         }
         Ok(Terms { lease: LEASE, rate: 0 })
     }

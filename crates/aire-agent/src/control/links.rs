@@ -105,8 +105,10 @@ impl Control {
         };
         let _ = link.send(hello.encode());
         let dial = dialled.unwrap_or(remote);
-        let is_new =
-            self.links.open.insert(node.clone(), Entry { link, serial, dial, ours: dialled.is_some(), since: now });
+        let is_new = self
+            .links
+            .open
+            .insert(node.clone(), Entry { link, serial, dial, ours: dialled.is_some(), since: now });
         if is_new.is_none() {
             self.tell(Happening::new(Kind::LinkUp, format!("link to {node} at {remote}")).peer(&node));
         }

@@ -11,7 +11,7 @@ mod hop_gate;
 mod links;
 mod registry;
 
-pub(crate) use circuits::Granted;
+pub(crate) use circuits::{Granted, Placement};
 pub(crate) use links::LinkSerial;
 pub(crate) use registry::Examined;
 
@@ -41,15 +41,11 @@ pub(crate) enum Effect {
     /// Open a link to this address.
     Dial(SocketAddr),
     /// The order of the paths to an instance changed.
-    Ranking {
-        instance: Instance,
-        class: Class,
-        paths: RankedPaths,
-    },
+    Ranking { instance: Instance, class: Class, paths: RankedPaths },
     /// A circuit of ours stands.
     Granted { route: RouteId, granted: Granted },
-    /// A circuit of ours was refused.
-    Refused { route: RouteId, code: RefusalCode, reason: String },
+    /// A circuit of ours was refused; `denied` when the destination's policy did it.
+    Refused { route: RouteId, code: RefusalCode, denied: bool, reason: String },
     /// The lease of a circuit of ours ended; its carriers go on.
     Lapsed { route: RouteId, circuit: CircuitId },
     /// A circuit is over; its carriers are cut after `grace`.
@@ -67,7 +63,7 @@ pub(crate) enum Effect {
     Renewed(Vec<u8>),
     /// A member asks the authority, which we hold, for a new certificate.
     Renewal { from: NodeName, request: Vec<u8> },
-    /// Nodes came or went.
+    /// Nodes came or went, or a way was granted or refused.
     TopologyChanged,
     /// Tell the operator.
     Tell(Happening),

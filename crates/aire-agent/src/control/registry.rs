@@ -11,7 +11,7 @@ const MAX_ADDRESSES: usize = 8;
 /// A record that came over a link, after its signature was looked at.
 pub(crate) enum Examined {
     /// In order.
-    Genuine(VerifiedRecord),
+    Genuine(Box<VerifiedRecord>),
     /// Not what it claims to be.
     Forged { owner: Option<NodeName>, why: String },
 }
@@ -26,7 +26,7 @@ impl Control {
     pub(crate) fn handle_records(&mut self, now: Time, from: &NodeName, records: Vec<Examined>) {
         for record in records {
             match record {
-                Examined::Genuine(verified) => self.registry.handle_record(now, Some(from), verified),
+                Examined::Genuine(verified) => self.registry.handle_record(now, Some(from), *verified),
                 Examined::Forged { owner, why } => {
                     self.registry.handle_forgery(Some(from.clone()), owner, why);
                 }
