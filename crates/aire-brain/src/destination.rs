@@ -87,7 +87,12 @@ impl Route {
             self.probed = 0;
             self.evidence.forgive();
         }
+        let before = self.evidence.count();
         self.evidence.add(now, sample, source);
+        if self.evidence.count() < before {
+            // a new level: the path proves itself again
+            self.probed = 0;
+        }
         revived
     }
 

@@ -147,7 +147,7 @@ pub(crate) fn interval(
     if route.silent {
         return Duration::from_secs(5) * misses.clamp(1, 12);
     }
-    if route.probed < FIRST {
+    if route.probed < FIRST || route.evidence.may_be_better() {
         return QUICK;
     }
     let count = route.evidence.count();

@@ -126,6 +126,11 @@ impl Evidence {
         of(&self.payload).max(of(&self.probe))
     }
 
+    /// Do the last probes look as if the path had become better?
+    pub(crate) fn may_be_better(&self) -> bool {
+        self.probe.rtt.may_be_better()
+    }
+
     pub(crate) fn payload_at(&self) -> Option<Time> {
         let estimate = self.payload.rtt.estimate(Source::Payload);
         (estimate.count > 0).then_some(estimate.at)

@@ -101,6 +101,11 @@ impl Rtt {
         self.far_count == SHIFT
     }
 
+    /// Were the last samples so far below the average that a better level may have begun?
+    pub(crate) fn may_be_better(&self) -> bool {
+        self.far_count > 0 && !self.far_above
+    }
+
     /// Begins anew with the samples that showed the shift.
     fn restart(&mut self, now: Time) {
         let far = self.far;
@@ -202,6 +207,18 @@ mod tests {
         feed(&mut rtt, at, 100, [600, 610, 605]);
         assert!((rtt.estimate(Source::Probe).value - 605.0).abs() < 1.0);
         assert!(rtt.tail() > 600.0);
+    }
+
+    #[test]
+    fn a_better_level_is_suspected_until_it_is_believed() {
+        let mut rtt = Rtt::new();
+        let at = feed(&mut rtt, 0, 1000, std::iter::repeat_n(240, 10));
+        let at = feed(&mut rtt, at, 1000, [16]);
+        assert!(rtt.may_be_better());
+        let at = feed(&mut rtt, at, 1000, [240, 600]);
+        assert!(!rtt.may_be_better());
+        feed(&mut rtt, at, 1000, [16, 16, 16]);
+        assert!(!rtt.may_be_better() && rtt.estimate(Source::Probe).value < 17.0);
     }
 
     #[test]

@@ -143,3 +143,17 @@ fn a_large_portfolio_is_renewed_but_keeps_what_is_good() {
     let best = world.path(Class::Interactive);
     assert!(world.links[&best].rtt_ms < 80.0, "{best}: {}", world.links[&best].rtt_ms);
 }
+
+#[test]
+fn a_path_that_became_better_is_taken_after_its_next_probe() {
+    for seed in 0..32 {
+        let mut world = World::star(seed, link(240.0), &[("r1", link(60.0)), ("r2", link(100.0))]);
+        world.want();
+        world.path(Class::Interactive);
+        world.seconds(60);
+        assert_eq!(world.path(Class::Interactive), via("r1"), "seed {seed}");
+        world.links.insert(Path::DIRECT, link(16.0));
+        world.seconds(40);
+        assert_eq!(world.path(Class::Interactive), Path::DIRECT, "seed {seed}");
+    }
+}
