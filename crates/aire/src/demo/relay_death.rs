@@ -22,6 +22,7 @@ const UNDER_WAY: u64 = 50;
 impl Demo {
     pub(super) fn kill_the_relay(&mut self) -> Result<(), Failure> {
         let door = self.actor(cast::CLIENT)?.door;
+        let resets = self.status(cast::CLIENT)?.streams.reset;
         let records =
             u64::try_from(self.share(0.2, 5, 30).as_millis() / live::PACE.as_millis()).unwrap_or(250);
         let down = thread::spawn(move || download(door, records));
@@ -58,7 +59,9 @@ impl Demo {
             }
         };
         let broke = |_| Failure::Failed("a transfer broke down".to_owned());
-        self.take_receipts([down.join().map_err(broke)?, up.join().map_err(broke)?])
+        let receipts = [down.join().map_err(broke)?, up.join().map_err(broke)?];
+        let resets = self.status(cast::CLIENT)?.streams.reset - resets;
+        self.take_receipts(receipts, resets)
     }
 
     fn running(&self) -> Result<Vec<StreamRow>, Failure> {
@@ -67,9 +70,11 @@ impl Demo {
         Ok(streams.into_iter().filter(ours).collect())
     }
 
-    fn take_receipts(&mut self, receipts: [Receipt; 2]) -> Result<(), Failure> {
+    /// `resets` is how many the client's agent counted.
+    fn take_receipts(&mut self, receipts: [Receipt; 2], resets: u64) -> Result<(), Failure> {
         self.summary.bytes_lost = receipts.iter().map(Receipt::bytes_lost).sum();
-        self.summary.streams_reset = receipts.iter().map(|receipt| u64::from(receipt.reset)).sum();
+        let felt = receipts.iter().map(|receipt| u64::from(receipt.reset)).sum();
+        self.summary.streams_reset = resets.max(felt);
         self.summary.failover_stall_ms = receipts.iter().map(|receipt| receipt.stall_ms).fold(0.0, f64::max);
         let [down, up] = receipts.map(|receipt| figures::ms(Some(receipt.stall_ms)));
         let (good, expected) =

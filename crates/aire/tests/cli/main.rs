@@ -1,0 +1,7 @@
+//! The program as its users run it.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+mod commands;
+mod stage;
+mod two_agents;
