@@ -32,7 +32,8 @@ impl Pool {
         })
     }
 
-    /// A path to keep a carrier ready on while `main` is in use. One that is open already is kept.
+    /// A path to keep a carrier ready on while `main` is in use: the best that shares no relay with it. The ranking
+    /// sees to it that this does not change for little.
     pub(super) fn standby(&self, now: Time, main: &Path) -> Option<&Path> {
         let open = |path: &Path| {
             self.carriers.values().any(|carrier| carrier.path == *path && carrier.retire_at.is_none())
@@ -41,8 +42,7 @@ impl Pool {
         let candidates: Vec<&Path> = self.ranking.iter().filter(fits).collect();
         let disjoint = || candidates.iter().copied().filter(|path| path.is_disjoint(main));
         disjoint()
-            .find(|path| open(path))
-            .or_else(|| disjoint().next())
+            .next()
             .or_else(|| candidates.iter().copied().find(|path| open(path)))
             .or_else(|| candidates.first().copied())
             .or_else(|| self.ranking.iter().find(|path| *path != main && self.reachable(now, path)))

@@ -32,6 +32,20 @@ fn the_best_path_is_used_and_a_disjoint_standby_is_open() {
 }
 
 #[test]
+fn a_better_standby_replaces_one_that_was_open_first() {
+    let mut world = World::new(1, &[(via("r1"), 60), (Path::DIRECT, 240), (via("r2"), 100)]);
+    world.order = vec![via("r1"), Path::DIRECT];
+    world.start();
+    world.run_for(Duration::from_secs(5));
+    assert_eq!(world.pool.standbys(), [&Path::DIRECT]);
+    world.order = vec![via("r1"), via("r2"), Path::DIRECT];
+    world.rank();
+    world.run_for(Duration::from_secs(5));
+    assert_eq!(world.pool.standbys(), [&via("r2")]);
+    assert_eq!(world.pool.current(), Some(&via("r1")));
+}
+
+#[test]
 fn a_silent_death_moves_everything_within_four_round_trips() {
     let mut stalls: Vec<Duration> = (0..40)
         .map(|seed| {
