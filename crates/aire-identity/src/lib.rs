@@ -31,8 +31,8 @@ pub use authority::{Authority, CA_LIFETIME, CLOCK_SKEW, EnrolError, SVID_LIFETIM
 pub use digest::Fingerprint;
 pub use enrol::{EnrolRequest, EnrolResponse, JoinError, MAX_MESSAGE, MessageError, Refusal};
 pub use explain::explain_tls;
-pub use leaf::claimed_identity;
 pub use key::{NodeKey, PublicKey, SignatureError};
+pub use leaf::claimed_identity;
 pub use rotation::Rotation;
 pub use state::StateError;
 pub use svid::Svid;
