@@ -34,6 +34,13 @@ pub struct Asked {
     pub destination: NodeName,
 }
 
+impl Asked {
+    /// Is a node on the circuit, at either end or as a relay?
+    pub(crate) fn is_on(&self, node: &NodeName) -> bool {
+        self.source.node == *node || self.destination == *node || self.path.relays().contains(node)
+    }
+}
+
 /// Why a carrier's preamble is not accepted. Always the dialling side's fault, or that of somebody between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PreambleError {

@@ -82,28 +82,36 @@ impl<C: Crypto> Circuits<C> {
 
     /// A node's identity was revoked: closes every circuit that it is on, at either end or as a relay.
     pub fn revoke(&mut self, node: &NodeName) {
-        let on = |asked: &Asked| {
-            asked.source.node == *node || asked.destination == *node || asked.path.relays().contains(node)
-        };
-        let own = self
-            .own
-            .iter()
-            .filter(|(_, own)| own.want.destination == *node || own.want.path.relays().contains(node));
-        let mut over: Vec<CircuitId> = own.map(|(circuit, _)| *circuit).collect();
-        over.extend(self.leases.iter().filter(|(_, held)| on(&held.asked)).map(|(circuit, _)| circuit));
-        over.extend(
-            self.pending.iter().filter(|(_, pending)| on(&pending.asked)).map(|(circuit, _)| circuit),
-        );
+        let asking = self.own.iter().filter(|(_, own)| own.granted.is_none() && own.want.is_on(node));
+        let mut over: Vec<CircuitId> = asking.map(|(circuit, _)| *circuit).collect();
+        over.extend(self.granted_on(node));
+        let pending = self.pending.iter().filter(|(_, pending)| pending.asked.is_on(node));
+        over.extend(pending.map(|(circuit, _)| circuit));
         for circuit in over {
             self.close(circuit, CircuitClose::Revoked, &format!("{node} was revoked"));
         }
     }
 
-    /// The agent is shutting down: nothing new, and everybody on a circuit here is told, so that streams can move.
-    /// Own circuits go on until the agent closes them.
+    /// A node came back without its memory: closes every granted circuit that it was on.
+    pub fn forgotten_by(&mut self, node: &NodeName) {
+        for circuit in self.granted_on(node) {
+            self.close(circuit, CircuitClose::HopGone, &format!("{node} restarted"));
+        }
+    }
+
+    /// Granted circuits that a node is on, at either end or as a relay.
+    fn granted_on(&self, node: &NodeName) -> Vec<CircuitId> {
+        let own = self.own.iter().filter(|(_, own)| own.granted.is_some() && own.want.is_on(node));
+        let held = self.leases.iter().filter(|(_, held)| held.asked.is_on(node));
+        own.map(|(circuit, _)| *circuit).chain(held.map(|(circuit, _)| circuit)).collect()
+    }
+
+    /// The agent is shutting down: nothing new, and everybody on a circuit that it relays is told, so that streams can
+    /// move. Circuits that begin or end here go on until the agent closes them, as their streams can go nowhere else.
     pub fn drain(&mut self) {
         self.draining = true;
-        let mut over: Vec<CircuitId> = self.leases.iter().map(|(circuit, _)| circuit).collect();
+        let relayed = self.leases.iter().filter(|(_, held)| held.role() == Role::Relay);
+        let mut over: Vec<CircuitId> = relayed.map(|(circuit, _)| circuit).collect();
         over.extend(self.pending.iter().map(|(circuit, _)| circuit));
         for circuit in over {
             self.close(circuit, CircuitClose::Draining, "the agent is draining");

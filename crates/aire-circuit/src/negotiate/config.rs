@@ -100,6 +100,13 @@ pub struct Want {
     pub destination: NodeName,
 }
 
+impl Want {
+    /// Would the circuit pass a node other than its source?
+    pub(crate) fn is_on(&self, node: &NodeName) -> bool {
+        self.destination == *node || self.path.relays().contains(node)
+    }
+}
+
 /// Why no circuit can be asked for. This agent's own fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
@@ -204,6 +211,8 @@ pub enum Output {
     Probed {
         /// The circuit.
         circuit: CircuitId,
+        /// Which probe, as [`crate::Circuits::probe`] said.
+        sequence: u32,
         /// Round trip; `None`: lost.
         rtt: Option<Duration>,
     },

@@ -9,13 +9,13 @@ use super::own::MAX_PROBES;
 use crate::crypto::{Crypto, same_mac};
 
 impl<C: Crypto> Circuits<C> {
-    /// Sends a probe along a granted circuit of this agent. It ends in [`Output::Probed`] after `patience` at the latest.
-    /// False where the circuit is not granted or has 64 probes under way.
-    pub fn probe(&mut self, now: Time, circuit: CircuitId, patience: Duration) -> bool {
-        let Some(own) = self.own.get_mut(&circuit) else { return false };
-        let Some(key) = own.granted.as_ref().map(|granted| granted.probe_key) else { return false };
+    /// Sends a probe along a granted circuit of this agent. It ends in [`Output::Probed`] with the number returned here
+    /// after `patience` at the latest. `None` where the circuit is not granted or has 64 probes under way.
+    pub fn probe(&mut self, now: Time, circuit: CircuitId, patience: Duration) -> Option<u32> {
+        let own = self.own.get_mut(&circuit)?;
+        let key = own.granted.as_ref().map(|granted| granted.probe_key)?;
         if own.probes.waiting.len() >= MAX_PROBES {
-            return false;
+            return None;
         }
         own.probes.sequence = own.probes.sequence.wrapping_add(1);
         let sequence = own.probes.sequence;
@@ -31,7 +31,7 @@ impl<C: Crypto> Circuits<C> {
         };
         probe.mac = self.crypto.mac(&key, &probe.signed());
         self.outputs.push_back(Output::SendProbe { to, datagram: probe.encode() });
-        true
+        Some(sequence)
     }
 
     /// A datagram of probe length arrived on the link from `from`: answered, passed on or counted. Others are dropped,
@@ -76,15 +76,17 @@ impl<C: Crypto> Circuits<C> {
         }
         let held = Duration::from_micros(echo.held_us.into());
         let rtt = now.since(Time::from_micros(echo.sent_us)).saturating_sub(held);
-        self.outputs.push_back(Output::Probed { circuit: echo.circuit, rtt: Some(rtt) });
+        let (circuit, sequence) = (echo.circuit, echo.sequence);
+        self.outputs.push_back(Output::Probed { circuit, sequence, rtt: Some(rtt) });
     }
 
     pub(super) fn time_out_probes(&mut self, now: Time, circuit: CircuitId) {
         let Some(own) = self.own.get_mut(&circuit) else { return };
-        let before = own.probes.waiting.len();
-        own.probes.waiting.retain(|_, deadline| *deadline > now);
-        for _ in own.probes.waiting.len()..before {
-            self.outputs.push_back(Output::Probed { circuit, rtt: None });
+        let waiting = &mut own.probes.waiting;
+        let late = waiting.iter().filter(|(_, deadline)| **deadline <= now).map(|(sequence, _)| *sequence);
+        for sequence in late.collect::<Vec<_>>() {
+            waiting.remove(&sequence);
+            self.outputs.push_back(Output::Probed { circuit, sequence, rtt: None });
         }
     }
 }

@@ -89,9 +89,7 @@ impl Pool {
 
     /// Gives a circuit back when no slot and no carrier uses it.
     pub(super) fn release_unused(&mut self, circuit: CircuitId) {
-        let used = self.slots.values().any(|slot| slot.state == SlotState::Granted(circuit))
-            || self.carriers.values().any(|carrier| carrier.circuit == circuit);
-        if !used {
+        if !self.uses(circuit) {
             self.outputs.push_back(PoolOutput::Release { circuit });
         }
     }

@@ -163,6 +163,12 @@ impl Pool {
         self.left.get(path).map(|left| left.until).filter(|until| *until > self.now)
     }
 
+    /// Does a carrier, or the next one, go over this circuit?
+    pub fn uses(&self, circuit: CircuitId) -> bool {
+        self.slots.values().any(|slot| slot.state == SlotState::Granted(circuit))
+            || self.carriers.values().any(|carrier| carrier.circuit == circuit)
+    }
+
     /// The path of a carrier.
     pub fn path_of(&self, carrier: CarrierId) -> Option<&Path> {
         self.carriers.get(&carrier).map(|carrier| &carrier.path)

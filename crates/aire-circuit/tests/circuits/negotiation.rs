@@ -48,15 +48,17 @@ fn a_circuit_over_two_relays_carries_and_is_probed() {
     assert_eq!(chain, [Ok(Some("r2".to_owned())), Ok(Some("d".to_owned())), Ok(None)]);
     assert_eq!(mesh.at("d").held(circuit).unwrap().role, Role::Destination);
     let now = mesh.now;
-    assert!(mesh.at("a").probe(now, circuit, Duration::from_secs(1)));
+    assert_eq!(mesh.at("a").probe(now, circuit, Duration::from_secs(1)), Some(1));
     mesh.run_for(Duration::from_secs(2));
     assert!(mesh.told.iter().any(|(who, output)| who.as_str() == "a"
-        && *output == Output::Probed { circuit, rtt: Some(Duration::from_millis(60)) }));
+        && *output == Output::Probed { circuit, sequence: 1, rtt: Some(Duration::from_millis(60)) }));
     mesh.loss = 1.0;
     let now = mesh.now;
-    assert!(mesh.at("a").probe(now, circuit, Duration::from_secs(1)));
+    assert_eq!(mesh.at("a").probe(now, circuit, Duration::from_secs(1)), Some(2));
     mesh.run_for(Duration::from_secs(2));
-    assert!(mesh.told.iter().any(|(_, output)| *output == Output::Probed { circuit, rtt: None }));
+    assert!(
+        mesh.told.iter().any(|(_, output)| *output == Output::Probed { circuit, sequence: 2, rtt: None })
+    );
 }
 
 #[test]
@@ -155,6 +157,29 @@ fn revocation_and_drain_close_what_they_must() {
     mesh.request("b", &["r3"], "d");
     mesh.run_for(Duration::from_secs(1));
     assert_eq!(refusals(&mesh), [("r3".to_owned(), RefusalCode::Draining)]);
+}
+
+#[test]
+fn a_draining_destination_keeps_its_circuits_and_takes_no_others() {
+    let mut mesh = Mesh::new(5, NODES);
+    let before = mesh.request("a", &[], "d");
+    mesh.run_for(Duration::from_secs(1));
+    mesh.at("d").drain();
+    mesh.request("b", &[], "d");
+    mesh.run_for(Duration::from_secs(1));
+    assert!(mesh.at("d").held(before).is_some());
+    assert_eq!(refusals(&mesh), [("d".to_owned(), RefusalCode::Draining)]);
+}
+
+#[test]
+fn circuits_of_a_node_that_restarted_are_closed() {
+    let mut mesh = Mesh::new(6, NODES);
+    let over_r1 = mesh.request("a", &["r1"], "d");
+    let over_r3 = mesh.request("a", &["r3"], "d");
+    mesh.run_for(Duration::from_secs(1));
+    mesh.at("a").forgotten_by(&node("r1"));
+    mesh.run_for(Duration::from_secs(1));
+    assert!(mesh.at("d").held(over_r1).is_none() && mesh.at("d").held(over_r3).is_some());
 }
 
 #[test]
