@@ -70,6 +70,8 @@ pub(crate) struct Agent {
     pub(crate) outgoing: Mutex<BTreeMap<(Instance, Class), Arc<Outgoing>>>,
     pub(crate) incoming: Mutex<BTreeMap<(NodeName, AssociationId), Arc<Incoming>>>,
     pub(crate) relayed: Mutex<BTreeMap<CircuitId, Relayed>>,
+    /// Carriers that are relayed now.
+    pub(crate) relaying: AtomicU64,
     control: Mutex<Control>,
     control_timer: Notify,
 }
@@ -109,6 +111,7 @@ impl Agent {
             outgoing: Mutex::default(),
             incoming: Mutex::default(),
             relayed: Mutex::default(),
+            relaying: AtomicU64::new(0),
             control: Mutex::new(control),
             control_timer: Notify::new(),
             config,
@@ -117,13 +120,16 @@ impl Agent {
 
     /// Does something with the control plane, and what follows from it. Never called with another lock held.
     pub(crate) fn control<R>(self: &Arc<Self>, act: impl FnOnce(Time, &mut Control) -> R) -> R {
-        let now = self.clock.now();
         let mut control = self.control.lock();
-        let result = act(now, &mut control);
-        let effects = control.take_effects();
+        // Under the lock, so that it never goes back for the cores.
+        let result = act(self.clock.now(), &mut control);
+        let mut effects = control.take_effects();
         drop(control);
         self.control_timer.notify_one();
-        effects.into_iter().for_each(|effect| self.carry_out(effect));
+        while let Some(batch) = effects {
+            batch.into_iter().for_each(|effect| self.carry_out(effect));
+            effects = self.control.lock().more_effects();
+        }
         result
     }
 
@@ -173,8 +179,12 @@ impl Agent {
                     outgoing.association.probed(&route.path, rtt);
                 }
             }
-            Effect::Renewed(answer) => self.take_renewal(&answer),
+            Effect::Renewed(answer) => self.take_renewal(answer),
             Effect::Renewal { from, request } => self.answer_renewal(from, request),
+            Effect::Running { node, run } => {
+                self.source_restarted(&node, run);
+                self.destination_restarted(&node, run);
+            }
             Effect::TopologyChanged => self.topology_changed.notify_waiters(),
             Effect::Tell(happening) => {
                 if happening.kind == Kind::CircuitDenied {

@@ -108,7 +108,8 @@ mod tests {
         let echo: AppName = "echo".parse().unwrap();
         let allowed = || gate.connect(&caller(), &echo, Class::Interactive).allowed;
         assert!(!allowed());
-        let permit = "permit(principal == App::\"client\", action == Action::\"connect\", resource == App::\"echo\");";
+        let permit =
+            "permit(principal == App::\"client\", action == Action::\"connect\", resource == App::\"echo\");";
         std::fs::write(&file, permit).unwrap();
         assert!(gate.reload().unwrap() && allowed());
         assert!(!gate.reload().unwrap());

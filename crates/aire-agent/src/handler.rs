@@ -82,11 +82,16 @@ struct Ending {
 struct LeaseGuard {
     agent: Weak<Agent>,
     circuit: CircuitId,
+    /// Counted in [`Agent::relaying`].
+    relayed: bool,
 }
 
 impl Drop for LeaseGuard {
     fn drop(&mut self) {
         if let Some(agent) = self.agent.upgrade() {
+            if self.relayed {
+                agent.relaying.fetch_sub(1, Ordering::Relaxed);
+            }
             agent.control(|_, control| control.circuits().carrier_closed(self.circuit));
         }
     }
@@ -94,13 +99,17 @@ impl Drop for LeaseGuard {
 
 impl Handler for Reception {
     fn check_preamble(&self, preamble: &Preamble, _from: SocketAddr) -> PreambleVerdict {
-        let Some(agent) = self.0.upgrade() else { return PreambleVerdict::Refuse("the agent stops".to_owned()) };
+        let Some(agent) = self.0.upgrade() else {
+            return PreambleVerdict::Refuse("the agent stops".to_owned());
+        };
         let checked = agent.control(|now, control| {
             let accepted = control.check_preamble(now, preamble).map_err(|error| error.to_string())?;
-            let path = control.circuits().held(accepted.circuit).map(|held| held.asked.path).unwrap_or_default();
-            let next = accepted.next.as_ref().map(|next| {
-                control.dial_address(next).ok_or_else(|| format!("no link to {next} any more"))
-            });
+            let path =
+                control.circuits().held(accepted.circuit).map(|held| held.asked.path).unwrap_or_default();
+            let next = accepted
+                .next
+                .as_ref()
+                .map(|next| control.dial_address(next).ok_or_else(|| format!("no link to {next} any more")));
             Ok::<_, String>((accepted, path, next))
         });
         match checked {
@@ -124,7 +133,7 @@ impl Handler for Reception {
 
     fn carrier(&self, carrier: Carrier, context: Box<dyn Any + Send>) {
         let (Some(agent), Ok(ending)) = (self.0.upgrade(), context.downcast::<Ending>()) else { return };
-        let guard = LeaseGuard { agent: self.0.clone(), circuit: ending.accepted.circuit };
+        let guard = LeaseGuard { agent: self.0.clone(), circuit: ending.accepted.circuit, relayed: false };
         tokio::spawn(async move {
             incoming::receive(agent, carrier, ending.accepted, ending.path).await;
             drop(guard);
@@ -167,20 +176,32 @@ impl Handler for Reception {
 }
 
 impl Agent {
-    fn relay_order(&self, accepted: &Accepted, next: SocketAddr, agent: Weak<Agent>) -> RelayOrder {
-        let mut relayed = self.relayed.lock();
-        let entry = relayed.entry(accepted.circuit).or_insert_with(|| Relayed {
-            kill: CancellationToken::new(),
-            counters: Arc::new(RelayCounters::default()),
-            pacer: (accepted.rate > 0).then(|| Arc::new(Pacer::new(accepted.rate))),
-        });
-        RelayOrder {
-            next,
-            pacer: entry.pacer.clone(),
-            kill: entry.kill.clone(),
-            counters: Arc::clone(&entry.counters),
-            guard: Box::new(LeaseGuard { agent, circuit: accepted.circuit }),
+    fn relay_order(
+        self: &Arc<Self>,
+        accepted: &Accepted,
+        next: SocketAddr,
+        agent: Weak<Agent>,
+    ) -> RelayOrder {
+        let circuit = accepted.circuit;
+        self.relaying.fetch_add(1, Ordering::Relaxed);
+        let guard = Box::new(LeaseGuard { agent, circuit, relayed: true });
+        let order = {
+            let mut relayed = self.relayed.lock();
+            let entry = relayed.entry(circuit).or_insert_with(|| Relayed {
+                kill: CancellationToken::new(),
+                counters: Arc::new(RelayCounters::default()),
+                pacer: (accepted.rate > 0).then(|| Arc::new(Pacer::new(accepted.rate))),
+            });
+            let (pacer, kill, counters) =
+                (entry.pacer.clone(), entry.kill.clone(), Arc::clone(&entry.counters));
+            RelayOrder { next, pacer, kill, counters, guard }
+        };
+        // The circuit may have been closed since its preamble was checked, and nobody would close it again.
+        if self.control(|_, control| control.circuits().held(circuit)).is_none() {
+            self.relayed.lock().remove(&circuit);
+            order.kill.cancel();
         }
+        order
     }
 
     /// A circuit is over: its carriers end after `grace`.
@@ -205,6 +226,9 @@ impl Agent {
             }
             Role::Relay => {
                 let Some(relayed) = self.relayed.lock().remove(&circuit) else { return };
+                if grace.is_zero() {
+                    return relayed.kill.cancel();
+                }
                 tokio::spawn(async move {
                     tokio::time::sleep(grace).await;
                     relayed.kill.cancel();
@@ -233,7 +257,9 @@ impl Agent {
                 tracing::debug!(%circuit, %next, why, "the next hop is unreachable");
                 self.control(|now, control| control.next_hop_gone(now, circuit, &why));
             }
-            NetEvent::RelayEnded { circuit, end } => tracing::debug!(%circuit, ?end, "a relayed carrier ended"),
+            NetEvent::RelayEnded { circuit, end } => {
+                tracing::debug!(%circuit, ?end, "a relayed carrier ended")
+            }
             NetEvent::AcceptFailed { why } => {
                 let text = format!("this machine takes no connections: {why}; raise its limits (ulimit -n)");
                 self.tell(Happening::new(Kind::Machine, text));

@@ -1,5 +1,6 @@
 //! Associations that others opened with this agent: carriers that end here, and the streams on them.
 
+use std::collections::btree_map::Entry;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use aire_circuit::{Accepted, Leave, LeaveConfig};
 use aire_net::Carrier;
 use aire_stream::CarrierId;
-use aire_types::{AppName, Class, Identity, Incarnation, Path};
+use aire_types::{AppName, Class, Identity, Incarnation, NodeName, Path};
 use aire_wire::{AssociationId, CarrierClose, EXPORTER_JOIN, Frame, ResetCode, StreamId};
 use bytes::Bytes;
 use tokio::net::TcpStream;
@@ -61,6 +62,9 @@ pub(crate) async fn receive(agent: Arc<Agent>, mut carrier: Carrier, accepted: A
         Ok(Ok(())) => {}
         _ => return carrier.abort(),
     }
+    if arrived.is_empty() {
+        return carrier.abort();
+    }
     let (first, received) = arrived.remove(0);
     let join = match first {
         Frame::Join { association, source, destination, new, proof } => {
@@ -73,7 +77,9 @@ pub(crate) async fn receive(agent: Arc<Agent>, mut carrier: Carrier, accepted: A
         Ok(incoming) => {
             let id = CarrierId(incoming.next_carrier.fetch_add(1, Ordering::Relaxed));
             let joined = Frame::Joined { destination: agent.incarnation };
-            incoming.association.carrier_up(id, path, joined.encoded_len(), received);
+            if !incoming.association.carrier_up(id, path, joined.encoded_len(), received) {
+                return refuse(carrier, CarrierClose::Restarted, "the association has ended").await;
+            }
             let association = Arc::clone(&incoming.association);
             carrier::run(association, id, carrier, vec![joined], arrived).await;
             incoming.expire(&agent).await;
@@ -103,50 +109,52 @@ fn admit(
         agent.deny(peer, app, &verdict.reason);
         return Err((CarrierClose::NotAllowed, verdict.reason.clone()));
     }
-    let key = (peer.node.clone(), join.association);
-    let known = agent.incoming.lock().get(&key).cloned();
-    if let Some(incoming) = known {
-        incoming.check(carrier, peer, join)?;
-        return Ok(incoming);
-    }
-    if !join.new {
-        return Err((CarrierClose::Restarted, "no such association".to_owned()));
-    }
-    if agent.is_draining() {
-        return Err((CarrierClose::Draining, "the agent is draining".to_owned()));
-    }
-    Ok(Incoming::begin(agent, peer, join))
+    let incoming = Incoming::find(agent, peer, join)?;
+    incoming.check(carrier, peer, join)?;
+    Ok(incoming)
 }
 
 impl Incoming {
-    fn begin(agent: &Arc<Agent>, peer: &Identity, join: &Join) -> Arc<Self> {
+    /// The association that a carrier joins; begun where it may be.
+    fn find(agent: &Arc<Agent>, peer: &Identity, join: &Join) -> Result<Arc<Self>, (CarrierClose, String)> {
+        let key = (peer.node.clone(), join.association);
+        let (incoming, begun) = match agent.incoming.lock().entry(key) {
+            Entry::Occupied(known) => return Ok(Arc::clone(known.get())),
+            Entry::Vacant(_) if !join.new => {
+                return Err((CarrierClose::Restarted, "no such association".to_owned()));
+            }
+            Entry::Vacant(_) if agent.is_draining() => {
+                return Err((CarrierClose::Draining, "the agent is draining".to_owned()));
+            }
+            Entry::Vacant(place) => {
+                let (incoming, reports) = Self::begin(agent, peer, join);
+                (Arc::clone(place.insert(incoming)), reports)
+            }
+        };
+        // A source that came back has forgotten what it had before.
+        agent.source_restarted(&peer.node, join.source);
+        tokio::spawn(Arc::clone(&incoming).follow(Arc::clone(agent), begun));
+        Ok(incoming)
+    }
+
+    fn begin(
+        agent: &Arc<Agent>,
+        peer: &Identity,
+        join: &Join,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Report>) {
         let seed = u64::from_be_bytes(join.association.0[..8].try_into().unwrap_or_default());
         let leave = Leave::new(LeaveConfig::destination(seed));
         let (association, reports) =
             Association::new(agent.clock, Keeper::Destination(Box::new(leave)), agent.budget.clone());
-        let incoming = Arc::new(Incoming {
+        let incoming = Incoming {
             id: join.association,
             peer: peer.clone(),
             source: join.source,
             secret: join.proof,
             association,
             next_carrier: AtomicU64::new(1),
-        });
-        let mut table = agent.incoming.lock();
-        // A source that came back has forgotten what it had before.
-        let stale: Vec<_> = table
-            .values()
-            .filter(|other| other.peer.node == peer.node && other.source < join.source)
-            .cloned()
-            .collect();
-        table.insert((peer.node.clone(), join.association), Arc::clone(&incoming));
-        drop(table);
-        for other in stale {
-            other.association.reset_all(ResetCode::PeerRestarted);
-            other.association.close_all(CarrierClose::Restarted, "the source restarted");
-        }
-        tokio::spawn(Arc::clone(&incoming).follow(Arc::clone(agent), reports));
-        incoming
+        };
+        (Arc::new(incoming), reports)
     }
 
     /// A further carrier must come from the same run of the same peer, and know the secret.
@@ -172,20 +180,32 @@ impl Incoming {
         while let Some(report) = reports.recv().await {
             match report {
                 Report::Incoming { stream, class, app } => {
+                    // Noted here and not in its own task, so that its beginning comes before its end.
+                    let about = (app.clone(), self.peer.node.clone(), class);
+                    agent.ledger.begin(&agent, self.id, &self.association, stream, about);
                     tokio::spawn(Arc::clone(&self).serve(Arc::clone(&agent), stream, class, app));
                 }
                 Report::Ended { stream, reset, moves, bytes_in, bytes_out } => {
                     agent.ledger.end(&agent, self.id, stream, Ending { reset, moves, bytes_in, bytes_out });
+                }
+                Report::CarrierDown { close: Some(CarrierClose::Protocol), why, .. } => {
+                    let text = format!("an association of {} broke: {why}", self.peer);
+                    agent.tell(Happening::new(Kind::MessageRejected, text).peer(&self.peer.node));
+                    self.end(&agent, ResetCode::Protocol, CarrierClose::Protocol, &why);
                 }
                 _ => {}
             }
         }
     }
 
+    /// Forgets the association; nobody can join it any more.
+    fn end(&self, agent: &Agent, streams: ResetCode, close: CarrierClose, reason: &str) {
+        agent.incoming.lock().remove(&(self.peer.node.clone(), self.id));
+        self.association.end(streams, close, reason);
+    }
+
     /// One stream: is it allowed, does the app take it, then bytes.
     async fn serve(self: Arc<Self>, agent: Arc<Agent>, stream: StreamId, class: Class, app: AppName) {
-        let about = (app.clone(), self.peer.node.clone(), class);
-        agent.ledger.begin(&agent, self.id, &self.association, stream, about);
         match self.open_target(&agent, &app, class).await {
             Ok(socket) => {
                 self.association.accept(stream);
@@ -238,8 +258,7 @@ impl Incoming {
                 .all(|class| !agent.gate.connect(&self.peer, &served.name, *class).allowed);
         if allowed_in_no_class {
             agent.deny(&self.peer, &served.name, &verdict.reason);
-            self.association.reset_all(ResetCode::PolicyChanged);
-            self.association.close_all(CarrierClose::NotAllowed, &verdict.reason);
+            self.end(agent, ResetCode::PolicyChanged, CarrierClose::NotAllowed, &verdict.reason);
             return;
         }
         for (stream, class) in self.association.streams() {
@@ -251,19 +270,30 @@ impl Incoming {
 
     /// Forgets the association when its last carrier has been gone for a while.
     async fn expire(&self, agent: &Agent) {
-        if !self.association.carriers().is_empty() {
-            return;
-        }
+        let bare = || {
+            let empty = self.association.carriers().is_empty();
+            empty.then(|| self.next_carrier.load(Ordering::Relaxed))
+        };
+        let Some(carriers_so_far) = bare() else { return };
         tokio::time::sleep(MEMORY).await;
-        if self.association.carriers().is_empty() {
-            self.association.reset_all(ResetCode::NoPath);
-            self.association.end();
-            agent.incoming.lock().remove(&(self.peer.node.clone(), self.id));
+        if bare() == Some(carriers_so_far) {
+            self.end(agent, ResetCode::NoPath, CarrierClose::Done, "its source has been away for long");
         }
     }
 }
 
 impl Agent {
+    /// A peer has come back as this run: what its earlier runs had open here ends.
+    pub(crate) fn source_restarted(&self, node: &NodeName, run: Incarnation) {
+        let incoming = self.incoming.lock();
+        let stale = incoming.values().filter(|held| held.peer.node == *node && held.source < run);
+        let stale: Vec<_> = stale.cloned().collect();
+        drop(incoming);
+        for held in stale {
+            held.end(self, ResetCode::PeerRestarted, CarrierClose::Restarted, "the source restarted");
+        }
+    }
+
     /// Policy said no.
     pub(crate) fn deny(&self, peer: &Identity, app: &AppName, reason: &str) {
         self.totals.denied.fetch_add(1, Ordering::Relaxed);

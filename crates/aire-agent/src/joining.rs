@@ -56,7 +56,8 @@ async fn join(config: &Config, applicant: Applicant, underlay: &Underlay) -> Res
     let mut discovery = discover(config, applicant.seeds(), applicant.mesh().clone())?;
     let knock = crate::handler::knock_key(applicant.ca().as_bytes());
     let request = applicant.request()?;
-    let mut last = "no agent of the mesh was found; check the seeds in the token, or give --seed HOST:PORT".to_owned();
+    let mut last =
+        "no agent of the mesh was found; check the seeds in the token, or give --seed HOST:PORT".to_owned();
     let search = async {
         while let Some(finding) = discovery.next().await {
             let address = match finding {
@@ -118,13 +119,15 @@ pub(crate) async fn rotate(agent: Arc<Agent>) {
         match renew(&agent).await {
             Ok(()) => {
                 rotation.renewed(&agent.membership.current().svid);
-                agent.tell(Happening::new(Kind::CertificateRenewed, "the certificate was renewed".to_owned()));
+                agent
+                    .tell(Happening::new(Kind::CertificateRenewed, "the certificate was renewed".to_owned()));
                 agent.control(|now, control| control.certificate_renewed(now));
             }
             Err(why) => {
                 rotation.failed(SystemTime::now());
                 let left = agent.membership.remaining(SystemTime::now()).as_secs() / 60;
-                let text = format!("the certificate was not renewed and holds for {left} more minutes: {why}");
+                let text =
+                    format!("the certificate was not renewed and holds for {left} more minutes: {why}");
                 agent.tell(Happening::new(Kind::RenewalFailed, text));
             }
         }
@@ -133,8 +136,9 @@ pub(crate) async fn rotate(agent: Arc<Agent>) {
 
 async fn renew(agent: &Arc<Agent>) -> Result<(), String> {
     let now = SystemTime::now();
-    if let Some(authority) = &agent.authority {
-        return agent.membership.issue_again(authority, now).map_err(|error| error.to_string());
+    if let Some(authority) = agent.authority.clone() {
+        let membership = Arc::clone(&agent.membership);
+        return blocking(move || membership.issue_again(&authority, now)).await;
     }
     let request = agent.membership.renewal().map_err(|error| error.to_string())?;
     let before = agent.membership.current();
@@ -149,19 +153,32 @@ async fn renew(agent: &Arc<Agent>) -> Result<(), String> {
     Ok(())
 }
 
+/// Does what writes files on a thread that may wait for them.
+async fn blocking(work: impl FnOnce() -> Result<(), MembershipError> + Send + 'static) -> Result<(), String> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 impl Agent {
     /// The authority answered our renewal.
-    pub(crate) fn take_renewal(&self, answer: &[u8]) {
-        if let Err(error) = self.membership.renewed(answer, SystemTime::now()) {
-            self.tell(Happening::new(Kind::RenewalFailed, error.to_string()));
-        }
-        self.renewed.notify_waiters();
+    pub(crate) fn take_renewal(self: &Arc<Self>, answer: Vec<u8>) {
+        let agent = Arc::clone(self);
+        tokio::spawn(async move {
+            let membership = Arc::clone(&agent.membership);
+            if let Err(error) = blocking(move || membership.renewed(&answer, SystemTime::now())).await {
+                agent.tell(Happening::new(Kind::RenewalFailed, error));
+            }
+            agent.renewed.notify_waiters();
+        });
     }
 
     /// A member wants a new certificate of the authority that we hold.
     pub(crate) fn answer_renewal(self: &Arc<Self>, from: NodeName, request: Vec<u8>) {
         let Some(authority) = self.authority.clone() else { return };
-        let Some(leaf) = self.control(|_, control| control.links().get(&from).map(|link| link.peer().leaf.clone()))
+        let Some(leaf) =
+            self.control(|_, control| control.links().get(&from).map(|link| link.peer().leaf.clone()))
         else {
             return;
         };

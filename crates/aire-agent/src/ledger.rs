@@ -14,6 +14,7 @@ use crate::carry::Association;
 use crate::happening::{Happening, Kind};
 
 /// What is noted of an open stream.
+#[derive(Clone)]
 struct Entry {
     association: Weak<Association>,
     app: AppName,
@@ -49,6 +50,10 @@ impl Ledger {
         let entry =
             Entry { association: Arc::downgrade(association), app, peer, class, since: agent.clock.now() };
         self.0.lock().insert((id, stream), entry);
+        if association.has_ended(stream) {
+            // Its end may have been reported before its beginning was noted.
+            self.0.lock().remove(&(id, stream));
+        }
     }
 
     /// A stream has ended.
@@ -81,25 +86,24 @@ impl Ledger {
 
     /// The open streams with what their associations know.
     pub(crate) fn rows(&self, now: Time) -> Vec<StreamRow> {
-        let entries = self.0.lock();
-        entries
-            .iter()
-            .filter_map(|((id, stream), entry)| {
-                let association = entry.association.upgrade()?;
-                let state = association.read(|core| core.stream(*stream))?;
-                let path = state.carrier.and_then(|carrier| association.path_of(carrier));
-                Some(StreamRow {
-                    id: format!("{id}-{stream}"),
-                    app: entry.app.clone(),
-                    peer: entry.peer.clone(),
-                    class: entry.class,
-                    path: path.unwrap_or(Path::DIRECT),
-                    bytes_in: state.bytes_in,
-                    bytes_out: state.bytes_out,
-                    moves: state.moves.into(),
-                    age_s: now.since(entry.since).as_secs_f64(),
-                })
+        // Associations are asked after the lock is released.
+        let entries: Vec<_> = self.0.lock().iter().map(|(key, entry)| (*key, entry.clone())).collect();
+        let row = |((id, stream), entry): ((AssociationId, StreamId), Entry)| {
+            let association = entry.association.upgrade()?;
+            let state = association.read(|core| core.stream(stream))?;
+            let path = state.carrier.and_then(|carrier| association.path_of(carrier));
+            Some(StreamRow {
+                id: format!("{id}-{stream}"),
+                app: entry.app,
+                peer: entry.peer,
+                class: entry.class,
+                path: path.unwrap_or(Path::DIRECT),
+                bytes_in: state.bytes_in,
+                bytes_out: state.bytes_out,
+                moves: state.moves.into(),
+                age_s: now.since(entry.since).as_secs_f64(),
             })
-            .collect()
+        };
+        entries.into_iter().filter_map(row).collect()
     }
 }

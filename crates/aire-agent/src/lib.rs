@@ -55,7 +55,11 @@ pub enum RunError {
     #[error("the underlay table {0}")]
     Underlay(String),
     /// The token is for something else than the configuration.
-    #[error("the token is for {}, and the configuration for {}; ask for a token with that scope", role(granted), role(wanted))]
+    #[error(
+        "the token is for {}, and the configuration for {}; ask for a token with that scope",
+        role(granted),
+        role(wanted)
+    )]
     Scope {
         /// What the token gives.
         granted: Role,

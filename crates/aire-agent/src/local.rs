@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aire_ingress::{Arrival, Kind as ListenerKind, Listener, Notice, Refusal};
-use aire_types::RouteId;
-use aire_wire::ResetCode;
+use aire_types::{Class, Instance, RouteId};
+use aire_wire::{ResetCode, StreamId};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::RunError;
 use crate::agent::Agent;
-use crate::carry::stream;
+use crate::carry::{Association, OpenError, stream};
 use crate::control::Placement;
 use crate::happening::{Happening, Kind};
 use crate::outgoing::Outgoing;
@@ -20,6 +20,8 @@ use crate::outgoing::Outgoing;
 const APP_DEADLINE: Duration = Duration::from_secs(3);
 /// How long it waits for the app to take it.
 const OPEN_DEADLINE: Duration = Duration::from_secs(15);
+/// How often a connection is tried at instances that restarted or are about to stop.
+const ATTEMPTS: u32 = 4;
 
 /// Opens all listeners that the configuration names and serves them until the agent ends.
 pub(crate) async fn listen(agent: &Arc<Agent>) -> Result<(), RunError> {
@@ -65,57 +67,98 @@ async fn connect(agent: Arc<Agent>, arrival: Arrival) {
     if agent.is_draining() {
         return arrival.refuse(Refusal::Draining).await;
     }
-    let app = arrival.app.clone();
-    let class = arrival.class.unwrap_or_else(|| agent.control(|_, control| control.class_of(&app)));
-    let configured = agent.config.to.iter().find(|to| to.app == app && to.listen == arrival.listener);
+    let class = arrival.class.unwrap_or_else(|| agent.control(|_, control| control.class_of(&arrival.app)));
+    let configured = agent.config.to.iter().find(|to| to.app == arrival.app && to.listen == arrival.listener);
     let class = configured.and_then(|to| to.class).unwrap_or(class);
-    let route = match place(&agent, &arrival, class).await {
-        Ok(route) => route,
-        Err(refusal) => return arrival.refuse(refusal).await,
-    };
-    let outgoing = Outgoing::find(&agent, &route.instance, class);
-    let stream = match outgoing.association.open(class, app.clone()) {
-        Ok(stream) => stream,
-        Err(error) => {
-            agent.tell(Happening::new(Kind::Machine, error.to_string()).app(&app));
-            return arrival.refuse(Refusal::Unreachable).await;
-        }
-    };
-    let about = (app, route.instance.node.clone(), class);
-    agent.ledger.begin(&agent, outgoing.id(), &outgoing.association, stream, about);
-    let opened = timeout(OPEN_DEADLINE, outgoing.association.opened(stream)).await;
-    let refusal = match opened {
-        Ok(Ok(())) => None,
-        Ok(Err(code)) => Some(refusal(code)),
-        Err(_) => {
-            outgoing.association.reset(stream, ResetCode::NoPath);
-            Some(if outgoing.refusal().is_some() { Refusal::NotAllowed } else { Refusal::TimedOut })
-        }
-    };
-    if let Some(refusal) = refusal {
-        outgoing.association.forget(stream);
-        return arrival.refuse(refusal).await;
-    }
-    match arrival.accept().await {
-        Ok(accepted) => {
-            let association = Arc::clone(&outgoing.association);
-            stream::run(association, stream, accepted.socket, accepted.early).await;
-        }
-        Err(_) => {
-            outgoing.association.reset(stream, ResetCode::Application);
-            outgoing.association.forget(stream);
-        }
+    match open(&agent, &arrival, class).await {
+        Ok((association, stream)) => match arrival.accept().await {
+            Ok(accepted) => {
+                stream::run(association, stream, accepted.socket, accepted.early).await;
+            }
+            Err(_) => {
+                association.reset(stream, ResetCode::Application);
+                association.forget(stream);
+            }
+        },
+        Err(refusal) => arrival.refuse(refusal).await,
     }
 }
 
-/// The best instance and path; waits a moment for an app that nobody has spoken of yet, or for a way to it.
-async fn place(agent: &Arc<Agent>, arrival: &Arrival, class: aire_types::Class) -> Result<RouteId, Refusal> {
+/// A stream that the app has taken. An instance that came back without memory of us, or is about to stop, took nothing,
+/// so the next attempt may succeed.
+async fn open(
+    agent: &Arc<Agent>,
+    arrival: &Arrival,
+    class: Class,
+) -> Result<(Arc<Association>, StreamId), Refusal> {
+    let deadline = Instant::now() + OPEN_DEADLINE;
+    let mut draining = None;
+    for attempt in 1.. {
+        let route = place(agent, arrival, class, draining.as_ref()).await?;
+        let outgoing = Outgoing::find(agent, &route.instance, class);
+        let code = match attempt_open(agent, arrival, class, &outgoing, deadline).await {
+            Ok(stream) => return Ok((Arc::clone(&outgoing.association), stream)),
+            Err(code) => code,
+        };
+        match code {
+            Some(ResetCode::PeerRestarted) if attempt < ATTEMPTS => {}
+            Some(ResetCode::Draining) if attempt < ATTEMPTS => draining = Some(route.instance),
+            Some(code) => return Err(refusal(code)),
+            None if outgoing.was_denied() => return Err(Refusal::NotAllowed),
+            None => return Err(Refusal::TimedOut),
+        }
+    }
+    Err(Refusal::Unreachable)
+}
+
+/// Opens a stream and waits until the app takes it; else the reset that came instead, or nothing at the deadline.
+async fn attempt_open(
+    agent: &Arc<Agent>,
+    arrival: &Arrival,
+    class: Class,
+    outgoing: &Outgoing,
+    deadline: Instant,
+) -> Result<StreamId, Option<ResetCode>> {
+    let association = &outgoing.association;
+    let stream = match association.open(class, arrival.app.clone()) {
+        Ok(stream) => stream,
+        Err(OpenError::Over) => return Err(Some(ResetCode::PeerRestarted)),
+        Err(OpenError::Refused(error)) => {
+            agent.tell(Happening::new(Kind::Machine, error.to_string()).app(&arrival.app));
+            return Err(Some(ResetCode::Limit));
+        }
+    };
+    let about = (arrival.app.clone(), outgoing.instance.node.clone(), class);
+    agent.ledger.begin(agent, outgoing.id(), association, stream, about);
+    let failed = match timeout_at(deadline, association.opened(stream)).await {
+        Ok(Ok(())) => return Ok(stream),
+        Ok(Err(code)) => Some(code),
+        Err(_) => {
+            association.reset(stream, ResetCode::NoPath);
+            None
+        }
+    };
+    association.forget(stream);
+    Err(failed)
+}
+
+/// The best instance and path; waits a moment for an app that nobody has spoken of yet, for a way to it, or for another
+/// instance than one that is about to stop.
+async fn place(
+    agent: &Arc<Agent>,
+    arrival: &Arrival,
+    class: Class,
+    draining: Option<&Instance>,
+) -> Result<RouteId, Refusal> {
     let deadline = Instant::now() + APP_DEADLINE;
     let app = &arrival.app;
     loop {
         let changed = agent.topology_changed.notified();
         let (kind, text, refusal) = match agent.control(|now, control| control.place_or_ask(now, app, class))
         {
+            Placement::Route(route) if Some(&route.instance) == draining => {
+                (Kind::NoInstance, format!("the only instance of {app} is about to stop"), Refusal::Draining)
+            }
             Placement::Route(route) => return Ok(route),
             Placement::Denied(reason) => {
                 tracing::debug!(%app, reason, "a connection was denied");
@@ -149,10 +192,9 @@ fn refusal(code: ResetCode) -> Refusal {
         ResetCode::TargetRefused => Refusal::TargetRefused,
         ResetCode::TargetTimedOut => Refusal::TimedOut,
         ResetCode::Draining => Refusal::Draining,
-        ResetCode::Application
-        | ResetCode::PeerRestarted
-        | ResetCode::NoPath
-        | ResetCode::Limit
-        | ResetCode::Protocol => Refusal::Unreachable,
+        ResetCode::Limit => Refusal::Overloaded,
+        ResetCode::Application | ResetCode::PeerRestarted | ResetCode::NoPath | ResetCode::Protocol => {
+            Refusal::Unreachable
+        }
     }
 }

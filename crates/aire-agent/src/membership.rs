@@ -18,10 +18,14 @@ use rustls::{ClientConfig, ServerConfig};
 #[derive(Debug, thiserror::Error)]
 pub enum MembershipError {
     /// Neither a certificate on disk nor a way to get one.
-    #[error("this node has no certificate in {0}; start it with --join TOKEN (from 'aire mesh invite'), or with --authority DIR")]
+    #[error(
+        "this node has no certificate in {0}; start it with --join TOKEN (from 'aire mesh invite'), or with --authority DIR"
+    )]
     NotJoined(PathBuf),
     /// What is on disk is of another node, app or mesh than asked for.
-    #[error("{dir} holds the certificate of {held}, but {asked} is asked for; choose another --state, or remove that folder's svid.pem and join with a new token")]
+    #[error(
+        "{dir} holds the certificate of {held}, but {asked} is asked for; choose another --state, or remove that folder's svid.pem and join with a new token"
+    )]
     Other {
         /// The state folder.
         dir: PathBuf,
@@ -31,7 +35,9 @@ pub enum MembershipError {
         asked: String,
     },
     /// The certificate has run out, and a token is needed to get a new one.
-    #[error("this node's certificate expired and was not renewed in time; join again with a new token ('aire mesh invite'), and check that the authority can be reached")]
+    #[error(
+        "this node's certificate expired and was not renewed in time; join again with a new token ('aire mesh invite'), and check that the authority can be reached"
+    )]
     Expired,
     /// The state folder.
     #[error(transparent)]
@@ -178,7 +184,8 @@ impl Membership {
     /// Fails when the membership is of another role than the configuration asks for.
     pub(crate) fn check_role(&self, node: &NodeName, role: Option<&Role>) -> Result<(), MembershipError> {
         let held = self.identity();
-        let other = |asked: String| MembershipError::Other { dir: self.dir.clone(), held: held.clone(), asked };
+        let other =
+            |asked: String| MembershipError::Other { dir: self.dir.clone(), held: held.clone(), asked };
         if held.node != *node {
             return Err(other(format!("node {node}")));
         }

@@ -1,29 +1,31 @@
 //! Associations that this agent opened: one for each instance and class that its applications call.
 
+mod dial;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aire_brain::{RankedPaths, Sample};
 use aire_circuit::{LeftBecause, Pool, PoolConfig, PoolEvent, Symptom};
-use aire_net::PeerInfo;
 use aire_stream::CarrierId;
-use aire_types::{Class, Identity, Incarnation, Instance, Path, Role, RouteId};
-use aire_wire::{AssociationId, CarrierClose, CircuitId, EXPORTER_JOIN, Frame, RefusalCode, ResetCode};
+use aire_types::{Class, Incarnation, Instance, NodeName, Path, RouteId};
+use aire_wire::{AssociationId, CarrierClose, CircuitId, RefusalCode, ResetCode};
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::agent::Agent;
-use crate::carry::{Association, Keeper, Report, carrier};
+use crate::carry::{Association, Keeper, Report};
 use crate::control::Granted;
-use crate::crypto::hmac_sha256;
 use crate::happening::{Happening, Kind};
 use crate::ledger::Ending;
 
 /// Streams that wait shorter than this for a path are not worth an event.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
+/// An association without streams and carriers is kept so long; less than its destination remembers it.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// An association of which this agent is the source.
 pub(crate) struct Outgoing {
@@ -43,7 +45,10 @@ struct State {
     dials: BTreeMap<CarrierId, AbortHandle>,
     /// Resets the streams when no path comes for too long.
     patience: Option<AbortHandle>,
-    refusal: Option<String>,
+    /// Of circuits, the last one, where none was granted since.
+    refusal: Option<(RefusalCode, String)>,
+    /// Since when there are neither streams nor carriers.
+    bare_since: Option<Instant>,
 }
 
 impl Outgoing {
@@ -91,7 +96,12 @@ impl Outgoing {
 
     /// Why circuits were refused last, if no carrier is open.
     pub(crate) fn refusal(&self) -> Option<String> {
-        self.state.lock().refusal.clone()
+        self.state.lock().refusal.as_ref().map(|(_, reason)| reason.clone())
+    }
+
+    /// Was it policy?
+    pub(crate) fn was_denied(&self) -> bool {
+        matches!(self.state.lock().refusal, Some((RefusalCode::Policy, _)))
     }
 
     fn route(&self, path: Path) -> RouteId {
@@ -122,20 +132,35 @@ impl Outgoing {
         self.association.with_pool(|now, pool| pool.handle_granted(now, path, granted.circuit));
     }
 
-    /// A way was refused. Streams that wait for their first carrier need not wait when it was the destination's policy.
-    pub(crate) fn handle_refused(&self, path: &Path, code: RefusalCode, denied: bool, reason: &str) {
-        self.state.lock().refusal = Some(reason.to_owned());
+    /// A way was refused. `denied`: by the destination's policy, so that all ways are: streams that wait for their first
+    /// carrier need not wait, and whoever calls next asks anew.
+    pub(crate) fn handle_refused(
+        self: &Arc<Self>,
+        path: &Path,
+        code: RefusalCode,
+        denied: bool,
+        reason: &str,
+    ) {
+        self.state.lock().refusal = Some((code, reason.to_owned()));
         if denied && self.association.carriers().is_empty() {
-            self.association.reset_all(ResetCode::NotAllowed);
+            return self.end(ResetCode::NotAllowed, CarrierClose::Done, reason);
         }
         self.association.with_pool(|now, pool| pool.handle_refused(now, path, code));
     }
 
     /// The destination has no memory of our streams: they end, and the next one begins a new association.
     fn peer_restarted(self: &Arc<Self>) {
-        self.association.reset_all(ResetCode::PeerRestarted);
-        self.association.close_all(CarrierClose::Restarted, "the destination restarted");
+        self.end(ResetCode::PeerRestarted, CarrierClose::Restarted, "the destination restarted");
+        if let Some(agent) = self.agent.upgrade().filter(|agent| self.is_configured(agent)) {
+            Self::find(&agent, &self.instance, self.class);
+        }
+    }
+
+    /// Ends the association. Whoever calls the instance from now on begins another one.
+    fn end(self: &Arc<Self>, streams: ResetCode, close: CarrierClose, reason: &str) {
         self.forget();
+        self.association.end(streams, close, reason);
+        self.stop_tasks();
     }
 
     fn forget(self: &Arc<Self>) {
@@ -145,6 +170,33 @@ impl Outgoing {
             if outgoing.get(&key).is_some_and(|held| Arc::ptr_eq(held, self)) {
                 outgoing.remove(&key);
             }
+        }
+    }
+
+    fn stop_tasks(&self) {
+        let mut state = self.state.lock();
+        let dials = std::mem::take(&mut state.dials);
+        dials.into_values().chain(state.patience.take()).for_each(|task| task.abort());
+    }
+
+    /// Does the configuration name its app?
+    fn is_configured(&self, agent: &Agent) -> bool {
+        agent.config.to.iter().any(|to| to.app == self.instance.app)
+    }
+
+    /// Ends an association that nobody has used for a while. `exists`: its instance is known to the registry.
+    pub(crate) fn end_if_idle(self: &Arc<Self>, agent: &Agent, exists: bool) {
+        let warm = exists && self.is_configured(agent);
+        self.association.keep_warm(warm);
+        let bare = !warm && self.association.is_bare();
+        let since = {
+            let mut state = self.state.lock();
+            state.bare_since = bare.then(|| state.bare_since.unwrap_or_else(Instant::now));
+            state.bare_since
+        };
+        if since.is_some_and(|since| since.elapsed() >= IDLE) && self.association.end_if_bare() {
+            self.forget();
+            self.stop_tasks();
         }
     }
 
@@ -161,7 +213,7 @@ impl Outgoing {
                 let route = self.route(path);
                 agent.control(|now, control| control.need(now, &route));
             }
-            Report::Release { circuit } => agent.control(|now, control| control.release(now, circuit)),
+            Report::Release { circuit } => self.release(agent, circuit),
             Report::Dial { carrier, circuit, path, class } => {
                 let dial =
                     tokio::spawn(Arc::clone(self).dial(Arc::clone(agent), carrier, circuit, path, class));
@@ -188,6 +240,17 @@ impl Outgoing {
         }
     }
 
+    /// Nothing of this class runs over the circuit; those of others may.
+    fn release(&self, agent: &Arc<Agent>, circuit: CircuitId) {
+        let mut used = false;
+        for other in agent.outgoing_to(&self.instance) {
+            other.association.with_pool(|_, pool| used |= pool.uses(circuit));
+        }
+        if !used {
+            agent.control(|now, control| control.release(now, circuit));
+        }
+    }
+
     fn carrier_down(
         self: &Arc<Self>,
         agent: &Agent,
@@ -199,17 +262,27 @@ impl Outgoing {
         match close {
             Some(CarrierClose::Restarted) => self.peer_restarted(),
             Some(CarrierClose::NotAllowed | CarrierClose::Revoked) => {
-                self.state.lock().refusal = Some(why.to_owned());
-                self.association.reset_all(ResetCode::NotAllowed);
                 let text = format!("{} took no carrier: {why}", self.instance);
-                agent.tell(
-                    Happening::new(Kind::CircuitRefused, text)
-                        .app(&self.instance.app)
-                        .peer(&self.instance.node),
+                self.tell(agent, Kind::CircuitRefused, text);
+                self.end(ResetCode::NotAllowed, CarrierClose::Done, why);
+            }
+            Some(CarrierClose::Protocol) => {
+                self.tell(
+                    agent,
+                    Kind::MessageRejected,
+                    format!("the association with {} broke: {why}", self.instance),
                 );
+                self.end(ResetCode::Protocol, CarrierClose::Protocol, why);
+            }
+            Some(CarrierClose::Draining) if !self.association.is_joined() => {
+                self.association.reset_unopened(ResetCode::Draining);
             }
             _ => {}
         }
+    }
+
+    fn tell(&self, agent: &Agent, kind: Kind, text: String) {
+        agent.tell(Happening::new(kind, text).app(&self.instance.app).peer(&self.instance.node));
     }
 
     fn rerank(&self, agent: &Arc<Agent>, path: Path, because: LeftBecause) {
@@ -230,8 +303,7 @@ impl Outgoing {
             let refusal = this.refusal().map(|why| format!(" ({why})")).unwrap_or_default();
             let text =
                 format!("no path to {}{refusal}; its streams wait {} s", this.instance, patience.as_secs());
-            let (app, node) = (&this.instance.app, &this.instance.node);
-            agent.tell(Happening::new(Kind::NoPath, text).app(app).peer(node));
+            this.tell(&agent, Kind::NoPath, text);
             tokio::time::sleep(patience.saturating_sub(WORTH_TELLING)).await;
             this.association.reset_all(ResetCode::NoPath);
         });
@@ -255,91 +327,29 @@ impl Outgoing {
                 (Kind::PathMoved, text, Some(path))
             }
         };
-        agent.tell(Happening::new(kind, text).app(&self.instance.app).peer(&self.instance.node));
+        self.tell(agent, kind, text);
         if let Some(path) = current {
             let route = self.route(path);
             agent.control(|now, control| control.handle_current(now, &route, self.class));
         }
     }
 
-    async fn dial(
-        self: Arc<Self>,
-        agent: Arc<Agent>,
-        id: CarrierId,
-        circuit: CircuitId,
-        path: Path,
-        class: Class,
-    ) {
-        let dialled = self.try_dial(&agent, circuit, class).await;
-        self.state.lock().dials.remove(&id);
-        match dialled {
-            Ok(open) => {
-                let join = match self.join(&open) {
-                    Ok(join) => join,
-                    Err(error) => return self.dial_failed(id, &error.to_string()),
-                };
-                self.association.carrier_up(id, path, join.encoded_len(), 0);
-                tokio::spawn(carrier::run(Arc::clone(&self.association), id, open, vec![join], Vec::new()));
-            }
-            Err(why) => self.dial_failed(id, &why),
-        }
-    }
-
-    fn dial_failed(&self, id: CarrierId, why: &str) {
-        tracing::debug!(carrier = %id, instance = %self.instance, why, "a carrier was not opened");
-        self.association.with_pool(|now, pool| pool.handle_failed(now, aire_circuit::CarrierId(id.0)));
-    }
-
-    async fn try_dial(
-        &self,
-        agent: &Arc<Agent>,
-        circuit: CircuitId,
-        class: Class,
-    ) -> Result<aire_net::Carrier, String> {
-        let (address, bytes) = agent.control(|now, control| {
-            let (first, preambles) =
-                control.circuits().preambles(now, circuit, class).ok_or("the circuit has no lease")?;
-            let address = control.dial_address(&first).ok_or_else(|| format!("no address of {first}"))?;
-            let bytes: Vec<u8> = preambles.iter().flat_map(aire_wire::Preamble::encode).collect();
-            Ok::<_, String>((address, bytes))
-        })?;
-        let endpoint = agent.endpoint.get().ok_or("the agent is starting")?;
-        let expected = Identity {
-            mesh: agent.membership.identity().mesh,
-            role: Role::App(self.instance.app.clone()),
-            node: self.instance.node.clone(),
-        };
-        let check = |peer: &PeerInfo| {
-            if peer.identity == expected {
-                Ok(())
-            } else {
-                Err(format!("{} answered instead of {expected}", peer.identity))
-            }
-        };
-        endpoint.dial_carrier(address, bytes, check).await.map_err(|error| error.to_string())
-    }
-
-    /// The first frame of a carrier.
-    fn join(&self, carrier: &aire_net::Carrier) -> Result<Frame, aire_net::CarrierError> {
-        let agent = self.agent.upgrade();
-        let new = !self.association.is_joined();
-        let proof = if new {
-            self.secret
-        } else {
-            hmac_sha256(&self.secret, &carrier.exporter(EXPORTER_JOIN, &self.id.0)?)
-        };
-        Ok(Frame::Join {
-            association: self.id,
-            source: agent.map_or(Incarnation(0), |agent| agent.incarnation),
-            destination: self.state.lock().incarnation.unwrap_or_default(),
-            new,
-            proof,
-        })
-    }
-
     /// Names the association, for the ledger.
     pub(crate) const fn id(&self) -> AssociationId {
         self.id
+    }
+}
+
+impl Agent {
+    /// A peer has come back as this run: its earlier runs' memory of our streams is gone.
+    pub(crate) fn destination_restarted(&self, node: &NodeName, run: Incarnation) {
+        let outgoing: Vec<_> = self.outgoing.lock().values().cloned().collect();
+        for held in outgoing.iter().filter(|held| held.instance.node == *node) {
+            let known = held.state.lock().incarnation;
+            if known.is_some_and(|known| known < run) {
+                held.peer_restarted();
+            }
+        }
     }
 }
 

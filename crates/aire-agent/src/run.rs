@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aire_admin::{Server, ServerLimits};
 use aire_discovery::{Cache, Pace, PeerCache};
 use aire_net::Endpoint;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::agent::Agent;
 use crate::config::Config;
@@ -45,6 +45,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     agent.own_record.set_addresses(&agent.config.advertise, listen);
     local::listen(&agent).await?;
 
+    let mut stop = Stop::listen()?;
     tokio::spawn(admin.run(view::desk(&agent)));
     let identity = agent.membership.identity();
     agent.tell(Happening::new(Kind::Started, format!("{identity} listens on {listen}")));
@@ -63,38 +64,44 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     tokio::spawn(joining::rotate(Arc::clone(&agent)));
     tokio::spawn(joining::search(Arc::clone(&agent), discovery, listen.port()));
 
-    wait_for_end(&agent).await?;
-    upkeep::save_peers(&agent, cache).await;
-    tokio::select! {
-        () = upkeep::drain(&agent) => {}
-        () = another_signal()? => {}
-    }
-    endpoint.close();
-    endpoint.closed().await;
-    Ok(())
-}
-
-async fn wait_for_end(agent: &Agent) -> Result<(), RunError> {
-    let signal = another_signal()?;
     let mut asked = agent.drain_requested.subscribe();
     tokio::select! {
-        () = signal => {}
+        () = stop.next() => {}
         _ = asked.wait_for(|asked| *asked) => {}
+    }
+    let end = async {
+        upkeep::save_peers(&agent, cache).await;
+        upkeep::drain(&agent).await;
+        endpoint.close();
+        endpoint.closed().await;
+    };
+    tokio::select! {
+        () = end => {}
+        // Whoever asks twice does not want to wait.
+        () = stop.next() => endpoint.close(),
     }
     Ok(())
 }
 
-/// The next SIGTERM or SIGINT.
-fn another_signal() -> Result<impl Future<Output = ()>, RunError> {
-    let machine = |error: std::io::Error| RunError::Machine(error.to_string());
-    let mut terminate = signal(SignalKind::terminate()).map_err(machine)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(machine)?;
-    Ok(async move {
+/// SIGTERM and SIGINT; none is missed between two looks.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Self, RunError> {
+        let machine = |error: std::io::Error| RunError::Machine(error.to_string());
+        let terminate = signal(SignalKind::terminate()).map_err(machine)?;
+        Ok(Stop { terminate, interrupt: signal(SignalKind::interrupt()).map_err(machine)? })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
 }
 
 /// The addresses under which others may reach a socket bound to `listen`.

@@ -1,24 +1,29 @@
 //! What a running agent does again and again: reads its policies and its machine, writes its peer cache.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aire_discovery::{CachedPeer, PeerCache};
-use aire_types::{AppProfile, NodeProfile};
-use aire_wire::{CarrierClose, RecordBody};
+use aire_types::{AppProfile, NodeProfile, Posture};
+use aire_wire::{CarrierClose, RecordBody, ResetCode};
 use parking_lot::Mutex;
 
 use crate::agent::Agent;
 use crate::happening::{Happening, Kind};
 use crate::machine::{LoadMeter, read_posture};
+use crate::outgoing::Outgoing;
 use crate::run::reachable_addresses;
 
 /// How often policies are looked at; a change cuts streams within a second.
 const POLICY_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the machine is measured and the links' round trips are read.
 const PROFILE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often a draining agent looks whether it has finished.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
+/// How long the last frames may take to leave.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often the peer cache is written.
 const CACHE_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -27,7 +32,9 @@ pub(crate) async fn watch_policies(agent: Arc<Agent>) {
     let mut broken = None;
     loop {
         tokio::time::sleep(POLICY_INTERVAL).await;
-        match agent.gate.reload() {
+        let gate = Arc::clone(&agent.gate);
+        let Ok(reloaded) = tokio::task::spawn_blocking(move || gate.reload()).await else { continue };
+        match reloaded {
             Ok(false) => broken = None,
             Ok(true) => {
                 broken = None;
@@ -83,7 +90,8 @@ impl OwnRecord {
 pub(crate) async fn publish_profile(agent: Arc<Agent>) {
     let mut meter = LoadMeter::default();
     let mut carried = 0;
-    let mut posture = read_posture().await;
+    // The first record does not wait for programs; the second one follows with what they say.
+    let mut posture = Posture::default();
     for round in 0u64.. {
         let load = meter.read();
         if round % 12 == 11 {
@@ -114,11 +122,27 @@ pub(crate) async fn publish_profile(agent: Arc<Agent>) {
             control.publish(now, body);
             control.refresh_topology(now);
         });
+        if round == 0 {
+            posture = read_posture().await;
+            continue;
+        }
+        agent.end_idle_associations();
         tokio::time::sleep(PROFILE_INTERVAL).await;
     }
 }
 
 impl Agent {
+    /// Associations that nobody uses any more end; so do those with instances that are gone.
+    fn end_idle_associations(self: &Arc<Self>) {
+        for held in self.all_outgoing() {
+            let instance = &held.instance;
+            let exists = self.control(|_, control| {
+                control.registry().instances(&instance.app).any(|member| *member.node() == instance.node)
+            });
+            held.end_if_idle(self, exists);
+        }
+    }
+
     /// Bytes that passed through this agent, as a relay or for its app.
     fn carried_bytes(&self) -> u64 {
         let relayed = self.relayed.lock();
@@ -132,7 +156,11 @@ impl Agent {
         drop(relayed);
         let (into, out) = self.ledger.bytes(self.clock.now());
         let totals = &self.totals;
-        passed + into + out + totals.bytes_in.load(Ordering::Relaxed) + totals.bytes_out.load(Ordering::Relaxed)
+        passed
+            + into
+            + out
+            + totals.bytes_in.load(Ordering::Relaxed)
+            + totals.bytes_out.load(Ordering::Relaxed)
     }
 }
 
@@ -174,28 +202,49 @@ pub(crate) async fn drain(agent: &Arc<Agent>) {
     let text = format!("the agent drains: nothing new is taken, {open} streams may finish");
     agent.tell(Happening::new(Kind::Draining, text));
     agent.control(|now, control| control.drain(now));
-    let outgoing: Vec<_> = agent.outgoing.lock().values().cloned().collect();
-    outgoing.iter().for_each(|outgoing| outgoing.association.with_pool(|now, pool| pool.drain(now)));
-    let deadline = tokio::time::Instant::now() + agent.config.drain;
-    while tokio::time::Instant::now() < deadline {
-        if agent.ledger.len() == 0 && agent.relays_nothing() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    for held in agent.all_outgoing() {
+        held.association.with_pool(|now, pool| pool.drain(now));
     }
-    for outgoing in outgoing {
-        outgoing.association.close_all(CarrierClose::Draining, "the agent stops");
+    let quiet = || agent.ledger.len() == 0 && agent.relays_nothing();
+    if wait_until(agent.config.drain, quiet).await {
+        tracing::info!("all streams have finished");
+    }
+    // What still runs is told, so that nobody waits for it.
+    for held in agent.all_outgoing() {
+        held.association.reset_all(ResetCode::Draining);
     }
     let incoming: Vec<_> = agent.incoming.lock().values().cloned().collect();
-    for incoming in incoming {
-        incoming.association.close_all(CarrierClose::Draining, "the agent stops");
-    }
+    incoming.iter().for_each(|held| held.association.reset_all(ResetCode::Draining));
+    wait_until(LAST_WORDS, || agent.ledger.len() == 0).await;
+    let outgoing = agent.all_outgoing();
+    let associations = || {
+        let outgoing = outgoing.iter().map(|held| &held.association);
+        outgoing.chain(incoming.iter().map(|held| &held.association))
+    };
+    associations().for_each(|association| association.close_all(CarrierClose::Draining, "the agent stops"));
+    wait_until(LAST_WORDS, || associations().all(|association| association.carriers().is_empty())).await;
     agent.control(|_, control| control.close_links("the agent stops"));
 }
 
+/// Looks until `done` or until `patience` has run out; which of the two?
+async fn wait_until(patience: Duration, done: impl Fn() -> bool) -> bool {
+    let deadline = tokio::time::Instant::now() + patience;
+    while !done() {
+        if tokio::time::Instant::now() >= deadline {
+            return false;
+        }
+        tokio::time::sleep(DRAIN_INTERVAL).await;
+    }
+    true
+}
+
 impl Agent {
-    fn relays_nothing(self: &Arc<Self>) -> bool {
-        self.control(|_, control| control.circuits().all_held().all(|held| held.carriers == 0))
-            && self.relayed.lock().values().all(|relayed| relayed.kill.is_cancelled())
+    fn all_outgoing(&self) -> Vec<Arc<Outgoing>> {
+        self.outgoing.lock().values().cloned().collect()
+    }
+
+    /// Carriers of circuits that were closed for the drain go on for a while, so that their streams can move.
+    fn relays_nothing(&self) -> bool {
+        self.relaying.load(Ordering::Relaxed) == 0
     }
 }

@@ -93,20 +93,18 @@ impl Office {
     }
 
     fn routes_now(&self, app: Option<&AppName>) -> Vec<Route> {
-        self.0.control(|_, control| {
-            control
-                .brain()
-                .explanations()
-                .filter(|(instance, ..)| app.is_none_or(|app| instance.app == *app))
-                .map(|(instance, class, explanation)| {
-                    let pool = self.0.path_in_use(instance, class);
-                    let chosen = explanation.decision.choice().map(|route| route.path.clone());
-                    let path = pool.or(chosen).unwrap_or(Path::DIRECT);
-                    let route = RouteId { instance: instance.clone(), path };
-                    Route::new(&route, &explanation.snapshot, &explanation.decision)
-                })
-                .collect()
-        })
+        let explained: Vec<_> = self.0.control(|_, control| {
+            let explanations = control.brain().explanations();
+            let wanted = explanations.filter(|(instance, ..)| app.is_none_or(|app| instance.app == *app));
+            wanted.map(|(instance, class, explanation)| (instance.clone(), class, explanation)).collect()
+        });
+        let row = |(instance, class, explanation): (Instance, Class, aire_brain::Explanation)| {
+            let in_use = self.0.path_in_use(&instance, class);
+            let chosen = explanation.decision.choice().map(|route| route.path.clone());
+            let path = in_use.or(chosen).unwrap_or(Path::DIRECT);
+            Route::new(&RouteId { instance, path }, &explanation.snapshot, &explanation.decision)
+        };
+        explained.into_iter().map(row).collect()
     }
 
     fn peers_now(&self) -> Vec<Peer> {
@@ -142,8 +140,7 @@ impl Office {
             let mut rows: std::collections::BTreeMap<AppName, Vec<InstanceRow>> = Default::default();
             for member in control.registry().members() {
                 let Some(app) = member.app() else { continue };
-                let route =
-                    routes.iter().find(|route| route.app == *app && route.instance == *member.node());
+                let route = routes.iter().find(|route| route.app == *app && route.instance == *member.node());
                 rows.entry(app.clone()).or_default().push(InstanceRow {
                     node: member.node().clone(),
                     path: route.map(|route| route.path.clone()),
@@ -197,7 +194,11 @@ impl Office {
                 Ok(Ok(Ok(rtt))) => rtts_ms.push(Some(rtt.as_secs_f64() * 1000.0)),
                 Ok(Ok(Err(refusal))) => {
                     let error = format!("no circuit {} to {}: {refusal}", route.path, route.instance);
-                    return Err(Problem::new(ProblemKind::Forbidden, error, "see 'aire explain' and the policies on the way"));
+                    return Err(Problem::new(
+                        ProblemKind::Forbidden,
+                        error,
+                        "see 'aire explain' and the policies on the way",
+                    ));
                 }
                 Ok(Err(_)) | Err(_) => rtts_ms.push(None),
             }
@@ -251,7 +252,11 @@ impl AdminControl for Office {
     fn set_app_profile(&self, profile: AppProfile) -> Answer<'_, Result<(), Problem>> {
         if self.0.config.app.is_none() {
             let error = "this agent serves no app";
-            return ready(Err(Problem::new(ProblemKind::Invalid, error, "set the profile at the app's own agent")));
+            return ready(Err(Problem::new(
+                ProblemKind::Invalid,
+                error,
+                "set the profile at the app's own agent",
+            )));
         }
         self.0.own_record.set_app(profile.clone());
         self.0.control(|now, control| {
@@ -287,9 +292,9 @@ impl Agent {
 
     /// What else is worth knowing about an app.
     fn notes_on(&self, app: &AppName) -> Vec<String> {
-        let outgoing = self.outgoing.lock();
+        let outgoing: Vec<_> = self.outgoing.lock().values().cloned().collect();
         let mut notes = Vec::new();
-        for held in outgoing.values().filter(|held| held.instance.app == *app) {
+        for held in outgoing.iter().filter(|held| held.instance.app == *app) {
             let carriers = held.association.carriers();
             let open: Vec<String> = carriers.iter().map(|(_, path)| path.to_string()).collect();
             notes.push(format!("{} {}: carriers open {}", held.instance, held.class, open.join("; ")));

@@ -8,7 +8,7 @@ use aire_circuit::TcpFacts;
 use aire_net::{Carrier, CarrierError};
 use aire_stream::{CarrierId, Violation};
 use aire_types::Time;
-use aire_wire::{CarrierClose, Frame};
+use aire_wire::{CarrierClose, Frame, ResetCode};
 
 use super::association::Association;
 
@@ -82,7 +82,7 @@ impl Task<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, carrier: &mut Carrier) -> Poll<End> {
         loop {
             // A dead path takes no more bytes, so its end cannot wait for the socket.
-            if let Some((code, reason)) = self.association.closing(self.id) {
+            if let Some((code, reason)) = self.association.closing(self.id, cx.waker()) {
                 return Poll::Ready(End::Own(code, reason));
             }
             if !self.arrived.is_empty()
@@ -106,7 +106,9 @@ impl Task<'_> {
             self.ask_kernel(carrier);
             match carrier.poll_read_frames(cx, &mut self.arrived) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(CarrierError::Frame(error))) => return Poll::Ready(End::Broken(error.to_string())),
+                Poll::Ready(Err(CarrierError::Frame(error))) => {
+                    return Poll::Ready(End::Broken(error.to_string()));
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Lost(error.to_string())),
                 Poll::Pending => return Poll::Pending,
             }
@@ -132,10 +134,7 @@ impl Task<'_> {
         }
         self.asked = now;
         if let Ok(info) = carrier.tcp_info() {
-            self.association.tcp_info(
-                self.id,
-                TcpFacts { retransmitted: info.retransmits.into() },
-            );
+            self.association.tcp_info(self.id, TcpFacts { retransmitted: info.retransmits.into() });
         }
     }
 }
@@ -152,7 +151,10 @@ impl Association {
                 if matches!(frame, Frame::Joined { .. }) {
                     inner.joined = true;
                 }
-                inner.core.handle_frame(now, id, frame, length)?;
+                if let Err(violation) = inner.core.handle_frame(now, id, frame, length) {
+                    inner.core.abort(ResetCode::Protocol);
+                    return Err(violation);
+                }
             }
             Ok(())
         })
@@ -170,8 +172,15 @@ impl Association {
         });
     }
 
-    fn closing(&self, id: CarrierId) -> Option<(CarrierClose, String)> {
-        self.inner.lock().carriers.get_mut(&id)?.closing.take()
+    /// Is the carrier to end? If not, `waker` is called when it is.
+    fn closing(&self, id: CarrierId, waker: &Waker) -> Option<(CarrierClose, String)> {
+        let mut inner = self.inner.lock();
+        let slot = inner.carriers.get_mut(&id)?;
+        let closing = slot.closing.take();
+        if closing.is_none() && slot.closer.as_ref().is_none_or(|closer| !closer.will_wake(waker)) {
+            slot.closer = Some(waker.clone());
+        }
+        closing
     }
 
     fn tcp_info(&self, id: CarrierId, facts: TcpFacts) {

@@ -1,12 +1,11 @@
 //! Who decides about the carriers of an association: at the source the pool, at the destination the leave loop alone.
 
-use aire_circuit::{
-    CarrierId as KeptId, Leave, LeaveOutput, Pool, PoolOutput, Progress, TcpFacts, Wants,
-};
+use aire_circuit::{CarrierId as KeptId, Leave, LeaveOutput, Pool, PoolOutput, Progress, TcpFacts, Wants};
 use aire_stream::CarrierId;
 use aire_types::{Path, Time};
 
-use super::association::{Inner, Report};
+use super::association::Report;
+use super::inner::Inner;
 
 /// The source's pool, or the destination's leave loop.
 pub(crate) enum Keeper {
@@ -15,6 +14,14 @@ pub(crate) enum Keeper {
 }
 
 impl Keeper {
+    /// Is this new carrier still wanted? A destination takes all.
+    pub(super) fn awaits(&self, carrier: CarrierId) -> bool {
+        match self {
+            Keeper::Source(pool) => pool.path_of(kept(carrier)).is_some(),
+            Keeper::Destination(_) => true,
+        }
+    }
+
     pub(super) fn up(&mut self, now: Time, carrier: CarrierId, path: &Path) {
         match self {
             Keeper::Source(pool) => pool.handle_up(now, kept(carrier), None),
@@ -120,16 +127,16 @@ impl Inner {
                     self.core.abandon(now, carried(carrier));
                 }
                 self.close(carried(carrier), dead);
-                self.reports.push(Report::Abandoned { carrier: carried(carrier) });
+                self.report(Report::Abandoned { carrier: carried(carrier) });
             }
-            PoolOutput::Negotiate { path } => self.reports.push(Report::Negotiate { path }),
-            PoolOutput::Release { circuit } => self.reports.push(Report::Release { circuit }),
+            PoolOutput::Negotiate { path } => self.report(Report::Negotiate { path }),
+            PoolOutput::Release { circuit } => self.report(Report::Release { circuit }),
             PoolOutput::Dial { carrier, circuit, path, class } => {
-                self.reports.push(Report::Dial { carrier: carried(carrier), circuit, path, class });
+                self.report(Report::Dial { carrier: carried(carrier), circuit, path, class });
             }
-            PoolOutput::Rerank { path, because } => self.reports.push(Report::Rerank { path, because }),
-            PoolOutput::NoPath { .. } => self.reports.push(Report::NoPath),
-            PoolOutput::Event(event) => self.reports.push(Report::Path(event)),
+            PoolOutput::Rerank { path, because } => self.report(Report::Rerank { path, because }),
+            PoolOutput::NoPath { .. } => self.report(Report::NoPath),
+            PoolOutput::Event(event) => self.report(Report::Path(event)),
         }
     }
 

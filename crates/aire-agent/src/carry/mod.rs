@@ -2,8 +2,9 @@
 
 mod association;
 pub(crate) mod carrier;
+mod inner;
 mod keeper;
 pub(crate) mod stream;
 
-pub(crate) use association::{Association, Report};
+pub(crate) use association::{Association, OpenError, Report};
 pub(crate) use keeper::Keeper;

@@ -1,12 +1,15 @@
+use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use aire_stream::Read;
+use aire_stream::{Association as Core, Read};
+use aire_types::Time;
 use aire_wire::{ResetCode, StreamId};
 use bytes::{Buf, Bytes, BytesMut};
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::association::Association;
@@ -19,6 +22,8 @@ const BUSY: usize = 16 * 1024;
 const SMALL: usize = 16 * 1024;
 /// Bytes taken out of the core at a time.
 const TAKE: usize = 256 * 1024;
+/// Pieces handed to the kernel at a time.
+const PIECES: usize = 32;
 
 /// Carries bytes between an application's socket and its stream until both directions have ended, or a reset.
 /// Returns the reset, if there was one. The socket lingers zero from the caller; it is only ended in order when both
@@ -31,21 +36,27 @@ pub(crate) async fn run(
 ) -> Option<ResetCode> {
     let mut task = Task {
         stream,
-        socket,
+        socket: &socket,
         room: 0,
         incoming: Some(early).filter(|bytes| !bytes.is_empty()),
         busy: false,
         eof: false,
         finish: false,
-        outgoing: Bytes::new(),
+        outgoing: VecDeque::new(),
+        queued: 0,
+        ending: false,
         taken: 0,
         shut: false,
     };
-    let end = poll_fn(|cx| task.poll(cx, &association)).await;
+    let end = tokio::select! {
+        biased;
+        end = poll_fn(|cx| task.poll(cx, &association)) => end,
+        () = broken(&socket) => End::Gone,
+    };
     association.forget(stream);
     match end {
         End::Clean => {
-            let _ = SockRef::from(&task.socket).set_linger(None);
+            let _ = SockRef::from(&socket).set_linger(None);
             None
         }
         End::Reset(code) => Some(code),
@@ -53,6 +64,14 @@ pub(crate) async fn run(
             association.reset(stream, ResetCode::Application);
             Some(ResetCode::Application)
         }
+    }
+}
+
+/// Waits for a reset by the application. Reads and writes find it too, but a stream that is blocked does neither.
+async fn broken(socket: &TcpStream) {
+    if socket.ready(Interest::ERROR).await.is_err() {
+        // The runtime ends, and everything with it.
+        std::future::pending().await
     }
 }
 
@@ -65,9 +84,9 @@ enum End {
     Gone,
 }
 
-struct Task {
+struct Task<'a> {
     stream: StreamId,
-    socket: TcpStream,
+    socket: &'a TcpStream,
     /// Bytes that the core takes now.
     room: usize,
     /// Read from the application, not yet in the core.
@@ -78,7 +97,11 @@ struct Task {
     /// The core is to be told of it.
     finish: bool,
     /// Out of the core, not yet in the application.
-    outgoing: Bytes,
+    outgoing: VecDeque<Bytes>,
+    /// Bytes in `outgoing`.
+    queued: usize,
+    /// Nothing comes after `outgoing`.
+    ending: bool,
     /// Written to the application, and the core does not know yet.
     taken: usize,
     /// Our direction to the application is closed.
@@ -88,12 +111,11 @@ struct Task {
 /// What the core says in one exchange.
 struct Answer {
     room: usize,
-    read: Read,
     ended: bool,
     reset: Option<ResetCode>,
 }
 
-impl Task {
+impl Task<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, association: &Association) -> Poll<End> {
         loop {
             let answer = self.exchange(association, cx.waker());
@@ -101,17 +123,12 @@ impl Task {
                 return Poll::Ready(End::Reset(code));
             }
             self.room = answer.room;
-            match answer.read {
-                Read::Data(bytes) => self.outgoing = bytes,
-                Read::End if !self.shut => {
-                    self.shut = true;
-                    // The last byte is in the socket: the end may follow, and a kill of this agent is still a reset.
-                    if SockRef::from(&self.socket).shutdown(std::net::Shutdown::Write).is_err() {
-                        return Poll::Ready(End::Gone);
-                    }
+            if self.ending && self.outgoing.is_empty() && !self.shut {
+                self.shut = true;
+                // The last byte is in the socket: the end may follow, and a kill of this agent is still a reset.
+                if SockRef::from(self.socket).shutdown(std::net::Shutdown::Write).is_err() {
+                    return Poll::Ready(End::Gone);
                 }
-                Read::Reset(code) => return Poll::Ready(End::Reset(code)),
-                Read::End | Read::Pending | Read::Unknown => {}
             }
             if answer.ended {
                 return Poll::Ready(End::Clean);
@@ -148,18 +165,31 @@ impl Task {
                 core.consumed(now, self.stream, self.taken);
                 self.taken = 0;
             }
-            let read = if self.outgoing.is_empty() && !self.shut {
-                core.read(now, self.stream, TAKE)
-            } else {
-                Read::Pending
-            };
+            let mut reset = self.take(now, core);
             let room = if self.incoming.is_some() { 0 } else { core.writable(self.stream) };
             let Some(slot) = inner.streams.get_mut(&self.stream) else {
-                return Answer { room: 0, read: Read::Unknown, ended: true, reset: None };
+                return Answer { room: 0, ended: true, reset };
             };
             slot.waker = Some(waker.clone());
-            Answer { room, read, ended: slot.ended, reset: slot.reset }
+            reset = reset.or(slot.reset);
+            Answer { room, ended: slot.ended, reset }
         })
+    }
+
+    /// Takes what the core has for the application, as far as there is need.
+    fn take(&mut self, now: Time, core: &mut Core) -> Option<ResetCode> {
+        while self.queued < TAKE && self.outgoing.len() < PIECES && !self.ending {
+            match core.read(now, self.stream, TAKE) {
+                Read::Data(bytes) => {
+                    self.queued += bytes.len();
+                    self.outgoing.push_back(bytes);
+                }
+                Read::End => self.ending = true,
+                Read::Reset(code) => return Some(code),
+                Read::Pending | Read::Unknown => break,
+            }
+        }
+        None
     }
 
     /// Reads from the application; true when something came of it.
@@ -210,9 +240,8 @@ impl Task {
                 Poll::Ready(ready) => ready?,
                 Poll::Pending => break,
             }
-            match self.socket.try_write(&self.outgoing) {
+            match self.write_some() {
                 Ok(written) => {
-                    self.outgoing.advance(written);
                     self.taken += written;
                     moved = true;
                 }
@@ -221,6 +250,28 @@ impl Task {
             }
         }
         Ok(moved)
+    }
+}
+
+impl Task<'_> {
+    fn write_some(&mut self) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); PIECES];
+        for (slice, bytes) in slices.iter_mut().zip(&self.outgoing) {
+            *slice = IoSlice::new(bytes);
+        }
+        let count = self.outgoing.len().min(PIECES);
+        let written = self.socket.try_write_vectored(&slices[..count])?;
+        self.queued -= written;
+        let mut rest = written;
+        while let Some(front) = self.outgoing.front_mut() {
+            if rest < front.len() {
+                front.advance(rest);
+                break;
+            }
+            rest -= front.len();
+            self.outgoing.pop_front();
+        }
+        Ok(written)
     }
 }
 

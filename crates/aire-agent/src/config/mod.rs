@@ -131,7 +131,10 @@ impl Config {
             None => node_from_hostname()?,
         };
         if raw.join.is_some() && raw.authority.is_some() {
-            return Err(wrong("join", "an agent that holds the authority issues its own certificate; leave out one"));
+            return Err(wrong(
+                "join",
+                "an agent that holds the authority issues its own certificate; leave out one",
+            ));
         }
         Ok(Config {
             listen: address("listen", raw.listen.as_deref().unwrap_or(DEFAULT_LISTEN))?,
@@ -147,14 +150,28 @@ impl Config {
             policy: raw.policy.clone(),
             zone: raw.zone.clone().unwrap_or_default(),
             relay: raw.relay.enabled.unwrap_or(true),
-            relay_limit_mbps: raw.relay.limit_mbps.unwrap_or(0.0),
+            relay_limit_mbps: limit(raw.relay.limit_mbps)?,
             overrides: overrides(&raw)?,
             multicast: raw.multicast.unwrap_or(true),
-            patience: Duration::from_secs(raw.patience_s.unwrap_or(DEFAULT_PATIENCE_S)),
-            drain: Duration::from_secs(raw.drain_s.unwrap_or(DEFAULT_DRAIN_S)),
+            patience: seconds("patience_s", raw.patience_s.unwrap_or(DEFAULT_PATIENCE_S))?,
+            drain: seconds("drain_s", raw.drain_s.unwrap_or(DEFAULT_DRAIN_S))?,
             underlay: raw.underlay.clone(),
             node,
         })
+    }
+}
+
+fn limit(mbps: Option<f64>) -> Result<f64, ConfigError> {
+    let mbps = mbps.unwrap_or(0.0);
+    let sensible = mbps.is_finite() && (0.0..=1e7).contains(&mbps);
+    if sensible { Ok(mbps) } else { Err(wrong("limit_mbps", format!("{mbps} is not from 0 to 10000000"))) }
+}
+
+fn seconds(key: &'static str, seconds: u64) -> Result<Duration, ConfigError> {
+    if seconds <= 86_400 {
+        Ok(Duration::from_secs(seconds))
+    } else {
+        Err(wrong(key, format!("{seconds} is more than a day")))
     }
 }
 
@@ -163,7 +180,8 @@ fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
 }
 
 fn host_port(key: &'static str, text: &str) -> Result<String, ConfigError> {
-    let valid = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let valid =
+        text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if valid { Ok(text.to_owned()) } else { Err(wrong(key, format!("'{text}' is not HOST:PORT"))) }
 }
 
@@ -198,10 +216,9 @@ fn node_from_hostname() -> Result<NodeName, ConfigError> {
     let host = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
     let first = host.split('.').next().unwrap_or_default();
     let label: String = first.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    label
-        .trim_matches('-')
-        .parse()
-        .map_err(|_| wrong("node", format!("this machine's name '{host}' cannot serve as one; give --node NAME")))
+    label.trim_matches('-').parse().map_err(|_| {
+        wrong("node", format!("this machine's name '{host}' cannot serve as one; give --node NAME"))
+    })
 }
 
 fn default_state(node: &NodeName) -> PathBuf {
@@ -264,6 +281,8 @@ mod tests {
             ("node = \"n\"\nseeds = [\"nohost\"]", "seeds"),
             ("node = \"n\"\n[app]\nname = \"a b\"\ntarget = \"x:1\"", "app"),
             ("node = \"n\"\n[app]\nname = \"a\"\ntarget = \"x\"", "app"),
+            ("node = \"n\"\n[relay]\nlimit_mbps = -1.0", "limit_mbps"),
+            ("node = \"n\"\ndrain_s = 9000000000000000000", "drain_s"),
             ("node = \"n\"\njoin = \"t\"\nauthority = \"d\"", "join"),
         ] {
             let error = parse(text).unwrap_err();

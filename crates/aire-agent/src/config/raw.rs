@@ -113,7 +113,10 @@ impl RawConfig {
         macro_rules! win {
             ($($field:ident),+) => { $( if flags.$field.is_some() { self.$field = flags.$field; } )+ };
         }
-        win!(node, listen, state, admin, join, authority, socks, zone, multicast, patience_s, drain_s, underlay);
+        win!(
+            node, listen, state, admin, join, authority, socks, zone, multicast, patience_s, drain_s,
+            underlay
+        );
         if let Some(app) = flags.app {
             let profile = self.app.take().filter(|own| own.name == app.name).map(|own| own.profile);
             self.app = Some(RawApp { profile: profile.unwrap_or(app.profile), ..app });

@@ -6,9 +6,6 @@ use aire_types::{AppName, AppProfile, Class, Instance, Override, RouteId, Source
 use super::{Control, Effect};
 use crate::happening::{Happening, Kind};
 
-/// A probe that was not answered for so long counts as lost.
-pub(super) const PROBE_PATIENCE: Duration = Duration::from_secs(3);
-
 impl Control {
     /// An app is wanted at all times, because the configuration names it.
     pub(crate) fn want_app(&mut self, now: Time, app: &AppName, class: Option<Class>) {

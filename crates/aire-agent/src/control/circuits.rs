@@ -1,13 +1,12 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aire_circuit::{Accepted, Output, PreambleError, Want};
 use aire_types::{AppName, Class, Incarnation, Ineligible, NodeName, RouteId, Time};
 use aire_wire::{CircuitClose, CircuitId, Message, Preamble, RefusalCode};
 
-use tokio::sync::oneshot;
-
 use super::hop_gate::HopGate;
+use super::probes::Probes;
 use super::{Control, Effect};
 use crate::happening::{Happening, Kind};
 
@@ -17,8 +16,10 @@ const IDLE: Duration = Duration::from_secs(300);
 const SWEEP: Duration = Duration::from_secs(30);
 /// A refused route is not asked for again before.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
-/// The same where only a link is missing.
-const UNLINKED_FOR: Duration = Duration::from_millis(500);
+/// The same where only a link is missing, or where a change of the policy must show at once.
+const SOON: Duration = Duration::from_millis(500);
+/// Dials that fail in a row before a circuit is taken for forgotten.
+const DIALS_PER_CIRCUIT: u32 = 2;
 
 /// A circuit that stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,46 +30,39 @@ pub(crate) struct Granted {
     pub(crate) incarnation: Incarnation,
 }
 
-/// Whom the answer to a probe is for.
 #[derive(Debug)]
-enum Asker {
-    Brain(u64),
-    /// `aire ping`.
-    Person(oneshot::Sender<Result<Duration, String>>),
-}
-
-#[derive(Debug)]
-enum State {
+pub(super) enum State {
     Asking,
     Granted(Granted),
 }
 
 #[derive(Debug)]
-struct RouteCircuit {
+pub(super) struct RouteCircuit {
     circuit: CircuitId,
-    state: State,
-    used: Time,
-    /// Probes that wait for the grant or for their echo, oldest first.
-    probes: VecDeque<Asker>,
+    pub(super) state: State,
+    pub(super) used: Time,
+    pub(super) probes: Probes,
+    /// Dials that failed in a row.
+    failures: u32,
 }
 
 /// Our own circuits, one for each route.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
-    by_route: BTreeMap<RouteId, RouteCircuit>,
-    by_circuit: BTreeMap<CircuitId, RouteId>,
+    pub(super) by_route: BTreeMap<RouteId, RouteCircuit>,
+    pub(super) by_circuit: BTreeMap<CircuitId, RouteId>,
     refused: BTreeMap<RouteId, Refused>,
     swept: Time,
 }
 
 /// Why a route is not asked for again at once.
 #[derive(Clone, Debug)]
-struct Refused {
+pub(super) struct Refused {
     until: Time,
     code: RefusalCode,
     /// The destination's policy said no: all other ways end there, too.
     denied: bool,
-    reason: String,
+    pub(super) reason: String,
 }
 
 /// Where a new stream goes.
@@ -87,12 +81,6 @@ pub(crate) enum Placement {
 impl Routes {
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         (!self.by_route.is_empty()).then(|| self.swept + SWEEP)
-    }
-
-    fn forget(&mut self, circuit: CircuitId) -> Option<(RouteId, VecDeque<Asker>)> {
-        let route = self.by_circuit.remove(&circuit)?;
-        let probes = self.by_route.remove(&route).map(|entry| entry.probes).unwrap_or_default();
-        Some((route, probes))
     }
 }
 
@@ -134,7 +122,7 @@ impl Control {
         if decision.ranking.is_empty() { Placement::NoInstance } else { Placement::NoWay }
     }
 
-    fn ask(&mut self, now: Time, route: &RouteId) -> Result<(), Refused> {
+    pub(super) fn ask(&mut self, now: Time, route: &RouteId) -> Result<(), Refused> {
         if let Some(refused) = self.routes.refused.get(route) {
             if refused.until > now {
                 return Err(refused.clone());
@@ -151,61 +139,11 @@ impl Control {
             self.circuits.request(now, crate::clock::unix_seconds(), want, None).map_err(|error| {
                 Refused { until: now, code: RefusalCode::Capacity, denied: false, reason: error.to_string() }
             })?;
-        let entry = RouteCircuit { circuit, state: State::Asking, used: now, probes: VecDeque::new() };
+        let (state, probes) = (State::Asking, Probes::default());
+        let entry = RouteCircuit { circuit, state, used: now, probes, failures: 0 };
         self.routes.by_route.insert(route.clone(), entry);
         self.routes.by_circuit.insert(circuit, route.clone());
         Ok(())
-    }
-
-    /// Sends one probe of the brain along `route`, after negotiating a circuit where there is none.
-    pub(super) fn probe(&mut self, now: Time, id: u64, route: &RouteId) {
-        self.probe_for(now, Asker::Brain(id), route);
-    }
-
-    /// Measures `route` for a person, who is told the round trip, or why there is no circuit; nothing where it is lost.
-    pub(crate) fn ping(
-        &mut self,
-        now: Time,
-        route: &RouteId,
-        told: oneshot::Sender<Result<Duration, String>>,
-    ) {
-        self.probe_for(now, Asker::Person(told), route);
-        self.pump(now);
-    }
-
-    fn probe_for(&mut self, now: Time, asker: Asker, route: &RouteId) {
-        if !self.routes.by_route.contains_key(route)
-            && let Err(Refused { reason, .. }) = self.ask(now, route)
-        {
-            return self.unsent(now, asker, &reason);
-        }
-        let Some(entry) = self.routes.by_route.get_mut(route) else { return };
-        entry.used = now;
-        entry.probes.push_back(asker);
-        if let State::Granted(granted) = entry.state {
-            self.send_probe(now, granted.circuit);
-        }
-    }
-
-    fn unsent(&mut self, now: Time, asker: Asker, reason: &str) {
-        match asker {
-            Asker::Brain(id) => self.brain.handle_unsent(now, id),
-            Asker::Person(told) => {
-                // A person who left does not mind.
-                let _ = told.send(Err(reason.to_owned()));
-            }
-        }
-    }
-
-    fn send_probe(&mut self, now: Time, circuit: CircuitId) {
-        let sent = self.circuits.probe(now, circuit, super::brain::PROBE_PATIENCE);
-        if !sent {
-            let route = self.routes.by_circuit.get(&circuit);
-            let asker = route.and_then(|route| self.routes.by_route.get_mut(route)?.probes.pop_back());
-            if let Some(asker) = asker {
-                self.unsent(now, asker, "too many probes are under way");
-            }
-        }
     }
 
     pub(super) fn handle_circuit_message(&mut self, now: Time, from: &NodeName, message: Message) {
@@ -274,6 +212,36 @@ impl Control {
         }
     }
 
+    /// A carrier was opened over this circuit.
+    pub(crate) fn dialled(&mut self, circuit: CircuitId) {
+        if let Some(route) = self.routes.by_circuit.get(&circuit)
+            && let Some(entry) = self.routes.by_route.get_mut(route)
+        {
+            entry.failures = 0;
+        }
+    }
+
+    /// A carrier could not be opened. When that happens again a hop may have forgotten the circuit without a word: whoever
+    /// needs the route next gets another one.
+    pub(crate) fn dial_failed(&mut self, now: Time, circuit: CircuitId) {
+        let Some(route) = self.routes.by_circuit.get(&circuit) else { return };
+        let Some(entry) = self.routes.by_route.get_mut(route) else { return };
+        entry.failures += 1;
+        if entry.failures >= DIALS_PER_CIRCUIT {
+            self.forget_route(now, circuit, "carriers do not get through");
+            self.pump(now);
+        }
+    }
+
+    /// A circuit is no longer what its route is reached by; probes that wait for an answer get none.
+    fn forget_route(&mut self, now: Time, circuit: CircuitId, why: &str) -> Option<RouteId> {
+        let route = self.routes.by_circuit.remove(&circuit)?;
+        if let Some(entry) = self.routes.by_route.remove(&route) {
+            self.probes_unsent(now, entry.probes, why);
+        }
+        Some(route)
+    }
+
     pub(super) fn pump_circuits(&mut self, now: Time) -> bool {
         let mut quiet = true;
         while let Some(output) = self.circuits.poll_output() {
@@ -298,17 +266,13 @@ impl Control {
                 self.refused(now, circuit, &by, code, &reason)
             }
             Output::Lapsed { circuit } => {
-                if let Some((route, _)) = self.routes.forget(circuit) {
+                if let Some(route) = self.forget_route(now, circuit, "its lease lapsed") {
                     self.effects.push(Effect::Lapsed { route, circuit });
                 }
             }
-            Output::Held { .. } => {}
+            Output::Held { asked, .. } => self.note_run(&asked.source.node, asked.incarnation),
             Output::Closed { circuit, role, by, code, reason, grace } => {
-                let forgotten = self.routes.forget(circuit);
-                let route = forgotten.map(|(route, probes)| {
-                    probes.into_iter().for_each(|asker| self.unsent(now, asker, &reason));
-                    route
-                });
+                let route = self.forget_route(now, circuit, &reason);
                 if code != CircuitClose::Unwanted {
                     let text = format!("circuit {circuit} closed by {by}: {code} ({reason})");
                     self.tell(Happening::new(Kind::CircuitClosed, text).peer(&by));
@@ -319,7 +283,7 @@ impl Control {
                 let text = format!("a message about a circuit was rejected: {reason}");
                 self.tell(Happening::new(Kind::MessageRejected, text).peer(&from));
             }
-            Output::Probed { circuit, rtt } => self.probed(now, circuit, rtt),
+            Output::Probed { circuit, sequence, rtt } => self.probed(now, circuit, sequence, rtt),
         }
     }
 
@@ -328,60 +292,34 @@ impl Control {
         let Some(entry) = self.routes.by_route.get_mut(&route) else { return };
         let first = matches!(entry.state, State::Asking);
         entry.state = State::Granted(granted);
-        let brains = |asker: &Asker| match asker {
-            Asker::Brain(id) => Some(*id),
-            Asker::Person(_) => None,
-        };
-        let waiting: Vec<Option<u64>> =
-            if first { entry.probes.iter().map(brains).collect() } else { Vec::new() };
         let until = self.circuits.lease_until(granted.circuit).unwrap_or(now);
         self.brain.handle_leased(now, &route, until);
-        for id in waiting {
-            if let Some(id) = id {
-                self.brain.handle_sent(now, id);
-            }
-            self.send_probe(now, granted.circuit);
-        }
         if first {
+            self.send_waiting_probes(now, &route);
             self.effects.push(Effect::Granted { route, granted });
             self.effects.push(Effect::TopologyChanged);
         }
     }
 
     fn refused(&mut self, now: Time, circuit: CircuitId, by: &NodeName, code: RefusalCode, reason: &str) {
-        let Some((route, probes)) = self.routes.forget(circuit) else { return };
         let text = format!("{by}: {code} ({reason})");
+        let Some(route) = self.forget_route(now, circuit, &text) else { return };
         let refusal = match code {
             RefusalCode::Capacity => aire_brain::Refusal::Capacity,
             RefusalCode::NoRoute => aire_brain::Refusal::Unlinked(text.clone()),
             _ => aire_brain::Refusal::Other(text.clone()),
         };
         self.brain.handle_refused(now, &route, refusal);
-        probes.into_iter().for_each(|asker| self.unsent(now, asker, &text));
         if matches!(code, RefusalCode::Policy | RefusalCode::NoSuchApp) {
             let happening =
                 Happening::new(Kind::CircuitRefused, format!("circuit to {route} refused by {text}"));
             self.tell(happening.peer(by).app(&route.instance.app));
         }
-        let rest = if code == RefusalCode::NoRoute { UNLINKED_FOR } else { REFUSED_FOR };
         let denied = code == RefusalCode::Policy && *by == route.instance.node;
+        let rest = if denied || code == RefusalCode::NoRoute { SOON } else { REFUSED_FOR };
         let refused = Refused { until: now + rest, code, denied, reason: text.clone() };
         self.routes.refused.insert(route.clone(), refused);
         self.effects.push(Effect::Refused { route, code, denied, reason: text });
         self.effects.push(Effect::TopologyChanged);
-    }
-
-    fn probed(&mut self, now: Time, circuit: CircuitId, rtt: Option<Duration>) {
-        let Some(route) = self.routes.by_circuit.get(&circuit).cloned() else { return };
-        let Some(entry) = self.routes.by_route.get_mut(&route) else { return };
-        match (entry.probes.pop_front(), rtt) {
-            (Some(Asker::Brain(id)), Some(rtt)) => self.brain.handle_echo(now, id, rtt),
-            (Some(Asker::Person(told)), Some(rtt)) => {
-                let _ = told.send(Ok(rtt));
-            }
-            // The brain gives unanswered probes up by itself; a person hears nothing more.
-            (_, None) | (None, _) => {}
-        }
-        self.effects.push(Effect::Probed { route, rtt });
     }
 }

@@ -64,7 +64,7 @@ impl Dialler {
             if target.dialling || target.next > now {
                 continue;
             }
-            if target.node.as_ref().is_some_and(&linked) {
+            if target.node.as_ref().is_some_and(|node| *node == self.own || linked(node)) {
                 target.next = now + LAST_RETRY;
                 continue;
             }
@@ -145,6 +145,15 @@ mod tests {
             now += LAST_RETRY;
         }
         assert_eq!(dialler.due(now, |_| false), [address(2)]);
+    }
+
+    #[test]
+    fn our_own_address_is_not_dialled_again() {
+        let mut dialler = Dialler::new(node("a"));
+        dialler.offer(Time::ZERO, address(1), None, true);
+        assert_eq!(dialler.due(Time::ZERO, |_| false), [address(1)]);
+        dialler.succeeded(Time::ZERO, address(1), &node("a"));
+        assert!(dialler.due(Time::from_millis(60_000), |_| false).is_empty());
     }
 
     #[test]

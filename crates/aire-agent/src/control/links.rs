@@ -173,7 +173,10 @@ impl Control {
     /// A message arrived; gossip comes by [`Control::handle_records`] instead.
     pub(crate) fn handle_message(&mut self, now: Time, from: &NodeName, message: Message) {
         match message {
-            Message::Hello { port, observed, .. } => self.handle_hello(now, from, port, &observed),
+            Message::Hello { incarnation, port, observed, .. } => {
+                self.note_run(from, incarnation);
+                self.handle_hello(now, from, port, &observed);
+            }
             Message::Renewal(request) => self.effects.push(Effect::Renewal { from: from.clone(), request }),
             Message::Renewed(answer) => self.effects.push(Effect::Renewed(answer)),
             Message::CircuitRequest { .. }

@@ -9,6 +9,7 @@ mod circuits;
 mod dialler;
 mod hop_gate;
 mod links;
+mod probes;
 mod registry;
 
 pub(crate) use circuits::{Granted, Placement};
@@ -63,6 +64,8 @@ pub(crate) enum Effect {
     Renewed(Vec<u8>),
     /// A member asks the authority, which we hold, for a new certificate.
     Renewal { from: NodeName, request: Vec<u8> },
+    /// A peer is, or came back as, this run.
+    Running { node: NodeName, run: Incarnation },
     /// Nodes came or went, or a way was granted or refused.
     TopologyChanged,
     /// Tell the operator.
@@ -83,12 +86,18 @@ pub(crate) struct Control {
     routes: Routes,
     terms: hop_gate::Limits,
     own_body: RecordBody,
+    /// It says something: the first record of a run must not take back what the last one said.
+    published: bool,
     /// The class that each destination app is reached by, as its interest was declared.
     interests: BTreeMap<AppName, Class>,
     /// The registry or the links changed since the brain was told.
     topology_is_old: bool,
     draining: bool,
+    /// Peers' runs, as they told us over a link or in a circuit request.
+    runs: BTreeMap<NodeName, Incarnation>,
     effects: Vec<Effect>,
+    /// Somebody carries effects out, and will do so until there are none.
+    carrying_out: bool,
 }
 
 impl Control {
@@ -117,10 +126,13 @@ impl Control {
             routes: Routes::default(),
             terms: hop_gate::Limits::new(config),
             own_body: RecordBody::default(),
+            published: false,
             interests: BTreeMap::new(),
             topology_is_old: false,
             draining: false,
+            runs: BTreeMap::new(),
             effects: Vec::new(),
+            carrying_out: false,
             membership,
             gate,
         };
@@ -130,9 +142,33 @@ impl Control {
         control
     }
 
-    /// What is to be done since the last call.
-    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects)
+    /// What is to be done, for the one who carries it out; `None` for others, and when nothing is left. One at a time does,
+    /// so that effects happen in the order in which they were decided. After `Some`, call [`Control::more_effects`].
+    pub(crate) fn take_effects(&mut self) -> Option<Vec<Effect>> {
+        if self.carrying_out || self.effects.is_empty() {
+            return None;
+        }
+        self.carrying_out = true;
+        Some(std::mem::take(&mut self.effects))
+    }
+
+    /// What is to be done since [`Control::take_effects`].
+    pub(crate) fn more_effects(&mut self) -> Option<Vec<Effect>> {
+        self.carrying_out = !self.effects.is_empty();
+        self.carrying_out.then(|| std::mem::take(&mut self.effects))
+    }
+
+    /// A peer spoke as this run. What its earlier runs agreed to is forgotten there.
+    fn note_run(&mut self, node: &NodeName, run: Incarnation) {
+        let known = self.runs.get(node).copied();
+        if known.is_some_and(|known| run <= known) {
+            return;
+        }
+        self.runs.insert(node.clone(), run);
+        if known.is_some() {
+            self.circuits.forgotten_by(node);
+        }
+        self.effects.push(Effect::Running { node: node.clone(), run });
     }
 
     /// Lets the cores talk to each other until they are quiet.

@@ -1,5 +1,5 @@
 use aire_registry::{Output, Rank, Unsigned, VerifiedRecord};
-use aire_types::{NodeName, Time};
+use aire_types::{Incarnation, NodeName, Time};
 use aire_wire::{Record, RecordBody};
 
 use super::Control;
@@ -38,12 +38,17 @@ impl Control {
     /// Says something else about ourselves than before.
     pub(crate) fn publish(&mut self, now: Time, body: RecordBody) {
         self.own_body = body;
+        self.own_body.draining |= self.draining;
+        self.published = true;
         self.publish_with(now, |_| {});
         self.pump(now);
     }
 
     pub(super) fn publish_with(&mut self, now: Time, change: impl FnOnce(&mut RecordBody)) {
         change(&mut self.own_body);
+        if !self.published {
+            return;
+        }
         let mut body = self.own_body.clone();
         for address in self.links.observed() {
             if !body.addresses.contains(&address) {
@@ -75,10 +80,16 @@ impl Control {
                 }
                 Output::Removed { node } => {
                     self.topology_is_old = true;
+                    self.runs.remove(&node);
                     let text = format!("{node} was not heard of any more");
                     self.tell(Happening::new(Kind::NodeGone, text).peer(&node));
                 }
-                Output::Suspect { .. } => {}
+                Output::Suspect { node } => {
+                    if !self.links.has(&node) {
+                        self.offer_member(now, &node);
+                        self.dialler.lost(now, &node);
+                    }
+                }
                 Output::Rejected { from, owner, why } => {
                     let owner = owner.map_or_else(|| "an unknown node".to_owned(), |owner| owner.to_string());
                     let text = format!("a record of {owner} was rejected: {why}");
@@ -89,8 +100,9 @@ impl Control {
                     });
                 }
                 Output::Outrun { rank } => {
-                    self.incarnation.0 = rank.incarnation.0 + 1;
-                    self.registry.set_incarnation(now, self.incarnation);
+                    // Only for our record: circuits and associations know this run by its real name.
+                    let later = Incarnation(rank.incarnation.0.saturating_add(1));
+                    self.registry.set_incarnation(now, later);
                     let text = "the mesh knows a later run of this node: its clock went back, or its state was copied";
                     self.tell(Happening::new(Kind::Outrun, text.to_owned()));
                 }

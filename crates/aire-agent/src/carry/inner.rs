@@ -1,0 +1,228 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use aire_circuit::{Progress, Wants};
+use aire_stream::{Association as Core, CarrierId, Output};
+use aire_types::{Path, Time};
+use aire_wire::{CarrierClose, ResetCode, StreamId};
+use tokio::sync::mpsc;
+
+use super::association::{Association, CarrierSlot, Report, StreamSlot};
+use super::keeper::Keeper;
+
+/// Payload round trips of one carrier are reported at most so often.
+const RTT_REPORT: Duration = Duration::from_millis(100);
+
+/// From this rate on a full window counts as our own load on the path, bytes a second.
+const BULK_RATE: u64 = 64 * 1024;
+
+/// What the lock of an association guards.
+pub(super) struct Inner {
+    pub(super) core: Core,
+    pub(super) keeper: Keeper,
+    /// Busy streams that share a carrier.
+    pub(super) crowded: Vec<StreamId>,
+    pub(super) carriers: BTreeMap<CarrierId, CarrierSlot>,
+    pub(super) streams: HashMap<StreamId, StreamSlot>,
+    pub(super) woken: Vec<Waker>,
+    /// To the owner; `None` when the association is over. Reports are sent under the lock, so that they arrive in
+    /// the order in which things happened.
+    pub(super) reports: Option<mpsc::UnboundedSender<Report>>,
+    /// Keep carriers open without streams too.
+    pub(super) warm: bool,
+    /// The destination has taken a carrier: it knows the association.
+    pub(super) joined: bool,
+    pub(super) told: Wants,
+    /// What the timer task sleeps until.
+    pub(super) armed: Time,
+}
+
+impl Inner {
+    /// Tells the owner; one that has gone does not mind.
+    pub(super) fn report(&self, report: Report) {
+        if let Some(reports) = &self.reports {
+            let _ = reports.send(report);
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.reports.is_none()
+    }
+
+    pub(super) fn is_bare(&self) -> bool {
+        self.core.stream_count() == 0 && self.carriers.is_empty()
+    }
+
+    /// See [`Association::end`].
+    pub(super) fn end(&mut self, now: Time, streams: ResetCode, close: CarrierClose, reason: &str) {
+        self.core.abort(streams);
+        self.warm = false;
+        self.pump(now);
+        self.close_all(close, reason);
+        self.reports = None;
+    }
+
+    /// Resets a stream. The core tells of resets by the peer only, so our own task is told here.
+    pub(super) fn reset(&mut self, now: Time, stream: StreamId, code: ResetCode) {
+        self.core.reset(now, stream, code);
+        if let Some(slot) = self.streams.get_mut(&stream)
+            && !slot.ended
+            && slot.reset.is_none()
+        {
+            slot.reset = Some(code);
+            self.wake_stream(stream);
+        }
+    }
+
+    /// Ends all carriers in order.
+    pub(super) fn close_all(&mut self, code: CarrierClose, reason: &str) {
+        for slot in self.carriers.values_mut() {
+            slot.closing = Some((code, reason.to_owned()));
+            self.woken.extend(slot.closer.take());
+        }
+    }
+
+    pub(super) fn pump(&mut self, now: Time) {
+        loop {
+            let mut quiet = true;
+            while let Some(output) = self.core.poll_output() {
+                quiet = false;
+                self.handle_output(now, output);
+            }
+            while self.follow_keeper(now) {
+                quiet = false;
+            }
+            if quiet && !self.tell_wants(now) {
+                return;
+            }
+        }
+    }
+
+    fn handle_output(&mut self, now: Time, output: Output) {
+        match output {
+            Output::Ready(carrier) => {
+                let waker = self.carriers.get_mut(&carrier).and_then(|slot| slot.waker.take());
+                self.woken.extend(waker);
+            }
+            Output::Readable(stream) | Output::Writable(stream) => self.wake_stream(stream),
+            Output::Opened(stream) => {
+                self.streams.entry(stream).or_default().opened = true;
+                self.wake_stream(stream);
+            }
+            Output::Incoming { stream, class, app } => {
+                self.streams.insert(stream, StreamSlot { opened: true, ..StreamSlot::default() });
+                self.report(Report::Incoming { stream, class, app });
+            }
+            Output::Reset { stream, code } => {
+                if let Some(slot) = self.streams.get_mut(&stream) {
+                    slot.reset = Some(code);
+                }
+                self.wake_stream(stream);
+            }
+            Output::Ended { stream, reset, moves, bytes_in, bytes_out } => {
+                if let Some(slot) = self.streams.get_mut(&stream) {
+                    slot.ended = true;
+                    slot.reset = slot.reset.or(reset);
+                }
+                self.wake_stream(stream);
+                self.report(Report::Ended { stream, reset, moves, bytes_in, bytes_out });
+            }
+            Output::Rtt { carrier, rtt } => self.progress(now, carrier, Some(rtt)),
+            Output::Progress { carrier } => self.progress(now, carrier, None),
+            Output::Outstanding { carrier } => {
+                let since = self.core.carrier(carrier).and_then(|state| state.outstanding_since);
+                self.keeper.outstanding(now, carrier, since.unwrap_or(now));
+            }
+            Output::Moved { .. } => {}
+            Output::WantCarrier { stream } => self.crowded.push(stream),
+        }
+    }
+
+    fn progress(&mut self, now: Time, carrier: CarrierId, rtt: Option<Duration>) {
+        let Some(state) = self.core.carrier(carrier) else { return };
+        let loaded = state.in_flight * 2 > state.window && state.delivery_rate >= BULK_RATE;
+        let progress = Progress { rtt, outstanding_since: state.outstanding_since, loaded };
+        self.keeper.progress(now, carrier, progress);
+        let Some(slot) = self.carriers.get_mut(&carrier) else { return };
+        if let Some(rtt) = rtt
+            && now.since(slot.reported) >= RTT_REPORT
+        {
+            slot.reported = now;
+            let path = slot.path.clone();
+            self.report(Report::Rtt { path, rtt });
+        }
+    }
+
+    /// Tells the pool what the streams need; false when nothing changed.
+    fn tell_wants(&mut self, now: Time) -> bool {
+        self.crowded.retain(|stream| self.streams.contains_key(stream));
+        let busy = if self.crowded.is_empty() { 0 } else { self.crowded.len() + 1 };
+        let wants = Wants { streams: self.core.stream_count(), busy, warm: self.warm };
+        if wants == self.told {
+            return false;
+        }
+        self.told = wants;
+        self.keeper.wants(now, wants);
+        true
+    }
+
+    /// A further carrier on a path takes over one of the busy streams that share another.
+    pub(super) fn relieve(&mut self, now: Time, carrier: CarrierId, path: &Path) {
+        let on_path = |inner: &Self, stream: &StreamId| {
+            let used = inner.core.stream(*stream).and_then(|state| state.carrier);
+            used.is_some_and(|used| {
+                used != carrier && inner.carriers.get(&used).is_some_and(|s| s.path == *path)
+            })
+        };
+        if let Some(at) = self.crowded.iter().position(|stream| on_path(self, stream)) {
+            let stream = self.crowded.remove(at);
+            self.core.move_stream(now, stream, carrier);
+        }
+    }
+
+    /// Ends a carrier: in order, or, where it is held for dead, as soon as its task can.
+    pub(super) fn close(&mut self, carrier: CarrierId, dead: bool) {
+        if let Some(slot) = self.carriers.get_mut(&carrier) {
+            let reason = if dead { "it does not answer" } else { "not needed" };
+            slot.closing = Some((CarrierClose::Done, reason.to_owned()));
+            self.woken.extend(slot.closer.take());
+        }
+    }
+
+    fn wake_stream(&mut self, stream: StreamId) {
+        let waker = self.streams.get_mut(&stream).and_then(|slot| slot.waker.take());
+        self.woken.extend(waker);
+    }
+
+    pub(super) fn deadline(&self) -> Time {
+        let deadlines = [self.core.poll_timeout(), self.keeper.poll_timeout()];
+        deadlines.into_iter().flatten().min().unwrap_or(Time::NEVER)
+    }
+}
+
+/// Tells an association when its time has come.
+pub(super) async fn tick(association: Arc<Association>) {
+    loop {
+        let deadline = {
+            let mut inner = association.inner.lock();
+            if inner.is_over() {
+                return;
+            }
+            inner.armed = inner.deadline();
+            inner.armed
+        };
+        tokio::select! {
+            () = tokio::time::sleep_until(association.clock.instant(deadline)), if deadline != Time::NEVER => {
+                association.with(|now, inner| {
+                    if inner.core.poll_timeout().is_some_and(|at| at <= now) {
+                        inner.core.handle_timeout(now);
+                    }
+                    inner.keeper.timeout(now);
+                });
+            }
+            () = association.timer.notified() => {}
+        }
+    }
+}

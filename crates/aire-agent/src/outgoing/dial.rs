@@ -1,0 +1,94 @@
+use std::sync::Arc;
+
+use aire_net::PeerInfo;
+use aire_stream::CarrierId;
+use aire_types::Class;
+use aire_types::{Identity, Incarnation, Path, Role};
+use aire_wire::{CarrierClose, CircuitId, EXPORTER_JOIN, Frame};
+
+use super::Outgoing;
+use crate::agent::Agent;
+use crate::carry::carrier;
+use crate::crypto::hmac_sha256;
+
+/// Carriers on their way.
+impl Outgoing {
+    pub(super) async fn dial(
+        self: Arc<Self>,
+        agent: Arc<Agent>,
+        id: CarrierId,
+        circuit: CircuitId,
+        path: Path,
+        class: Class,
+    ) {
+        let dialled = self.try_dial(&agent, circuit, class).await;
+        self.state.lock().dials.remove(&id);
+        let mut open = match dialled {
+            Ok(open) => open,
+            Err(why) => return self.dial_failed(&agent, id, circuit, &why),
+        };
+        let join = match self.join(&agent, &open) {
+            Ok(join) => join,
+            Err(error) => return self.dial_failed(&agent, id, circuit, &error.to_string()),
+        };
+        agent.control(|_, control| control.dialled(circuit));
+        if self.association.carrier_up(id, path, join.encoded_len(), 0) {
+            tokio::spawn(carrier::run(Arc::clone(&self.association), id, open, vec![join], Vec::new()));
+        } else {
+            carrier::say_goodbye(&mut open, CarrierClose::Done, "not needed").await;
+            open.close();
+        }
+    }
+
+    fn dial_failed(&self, agent: &Arc<Agent>, id: CarrierId, circuit: CircuitId, why: &str) {
+        tracing::debug!(carrier = %id, instance = %self.instance, why, "a carrier was not opened");
+        agent.control(|now, control| control.dial_failed(now, circuit));
+        self.association.with_pool(|now, pool| pool.handle_failed(now, aire_circuit::CarrierId(id.0)));
+    }
+
+    async fn try_dial(
+        &self,
+        agent: &Arc<Agent>,
+        circuit: CircuitId,
+        class: Class,
+    ) -> Result<aire_net::Carrier, String> {
+        let (address, bytes) = agent.control(|now, control| {
+            let (first, preambles) =
+                control.circuits().preambles(now, circuit, class).ok_or("the circuit has no lease")?;
+            let address = control.dial_address(&first).ok_or_else(|| format!("no address of {first}"))?;
+            let bytes: Vec<u8> = preambles.iter().flat_map(aire_wire::Preamble::encode).collect();
+            Ok::<_, String>((address, bytes))
+        })?;
+        let endpoint = agent.endpoint.get().ok_or("the agent is starting")?;
+        let expected = Identity {
+            mesh: agent.membership.identity().mesh,
+            role: Role::App(self.instance.app.clone()),
+            node: self.instance.node.clone(),
+        };
+        let check = |peer: &PeerInfo| {
+            if peer.identity == expected {
+                Ok(())
+            } else {
+                Err(format!("{} answered instead of {expected}", peer.identity))
+            }
+        };
+        endpoint.dial_carrier(address, bytes, check).await.map_err(|error| error.to_string())
+    }
+
+    /// The first frame of a carrier.
+    fn join(&self, agent: &Agent, carrier: &aire_net::Carrier) -> Result<Frame, aire_net::CarrierError> {
+        let new = !self.association.is_joined();
+        let proof = if new {
+            self.secret
+        } else {
+            hmac_sha256(&self.secret, &carrier.exporter(EXPORTER_JOIN, &self.id.0)?)
+        };
+        Ok(Frame::Join {
+            association: self.id,
+            source: agent.incarnation,
+            destination: self.state.lock().incarnation.unwrap_or(Incarnation(0)),
+            new,
+            proof,
+        })
+    }
+}
