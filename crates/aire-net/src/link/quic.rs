@@ -118,12 +118,24 @@ pub(crate) async fn dial(shared: &Shared, addr: SocketAddr) -> Result<(Link, Lin
     let connection = timeout(DEADLINE, connecting)
         .await
         .map_err(|_| NetError::Timeout { addr, step: "QUIC handshake", after: DEADLINE })?
-        .map_err(|error| quic(error.to_string()))?;
+        .map_err(|error| match certificate_fault(&error) {
+            Some(why) => NetError::Peer { addr, why },
+            None => quic(error.to_string()),
+        })?;
     if protocol(&connection).as_deref() != Some(ALPN_LINK) {
         return Err(NetError::Protocol { addr, why: "it does not speak aire-link/1".into() });
     }
     let peer = judge(&*shared.credentials, &connection).map_err(|why| NetError::Peer { addr, why })?;
     Ok(start(connection, peer, shared.closing.child_token()))
+}
+
+/// What we found wrong with the peer's certificate, where that ended the connection.
+fn certificate_fault(error: &quinn::ConnectionError) -> Option<String> {
+    // TLS alerts about certificates: bad to unknown, and unknown authority (RFC 8446, 6; RFC 9001, 4.8)
+    const ALERTS: [u64; 6] = [42, 43, 44, 45, 46, 48];
+    let quinn::ConnectionError::TransportError(error) = error else { return None };
+    let alert = u64::from(error.code).checked_sub(0x100)?;
+    ALERTS.contains(&alert).then(|| error.reason.clone())
 }
 
 /// Serves one incoming connection, whose address is valid.

@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod commands;
+mod intruders;
+mod programs;
 mod stage;
 mod two_agents;
