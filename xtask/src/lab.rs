@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
         scenario.seed += 1;
     }
     if asked.runs > 1 && !asked.json {
-        print_stalls(&outcomes);
+        print_figures(&outcomes);
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
     if failed == 0 {
@@ -88,21 +88,25 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     }
 }
 
-/// Median and worst of the longest stall of every run, for each workload that has one.
-fn print_stalls(outcomes: &[Outcome]) {
+/// Median and worst over all runs: the longest stall of each workload that has one, and how long each expectation that
+/// was awaited took.
+fn print_figures(outcomes: &[Outcome]) {
     let mut stalls: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for (name, report) in outcomes.iter().flat_map(|outcome| &outcome.workloads) {
-        if let Some(stall) = report["longest_stall_ms"].as_f64() {
-            stalls.entry(name).or_default().push(stall);
+    let mut waits: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for outcome in outcomes {
+        for (name, report) in &outcome.workloads {
+            stalls.entry(name).or_default().extend(report["longest_stall_ms"].as_f64());
+        }
+        for verdict in &outcome.expectations {
+            waits.entry(&verdict.that).or_default().extend(verdict.after_s.map(|s| s * 1000.0));
         }
     }
-    for (name, mut values) in stalls {
+    let stalls = stalls.into_iter().map(|(name, values)| (format!("{name}: longest stall"), values));
+    let waits = waits.into_iter().map(|(that, values)| (format!("{that}: after"), values));
+    for (what, mut values) in stalls.chain(waits).filter(|(_, values)| !values.is_empty()) {
         values.sort_by(f64::total_cmp);
         let (median, worst) = (values[values.len() / 2], values[values.len() - 1]);
-        println!(
-            "{name}: longest stall of {} runs: median {median:.0} ms, worst {worst:.0} ms",
-            values.len()
-        );
+        println!("{what}, {} runs: median {median:.0} ms, worst {worst:.0} ms", values.len());
     }
 }
 
