@@ -40,6 +40,7 @@ kinds! {
     CircuitRefused = "circuit-refused" Warning,
     CircuitDenied = "circuit-denied" Warning,
     CircuitClosed = "circuit-closed" Info,
+    CarrierFailed = "carrier-failed" Warning,
     PathPreferred = "path-preferred" Info,
     PathSilent = "path-silent" Info,
     PathAnswering = "path-answering" Info,

@@ -43,6 +43,8 @@ struct State {
     /// Which run of the destination the association is with; unknown before the first grant.
     incarnation: Option<Incarnation>,
     dials: BTreeMap<CarrierId, AbortHandle>,
+    /// Paths over which no carrier opened the last time, and why.
+    failures: BTreeMap<Path, String>,
     /// Resets the streams when no path comes for too long.
     patience: Option<AbortHandle>,
     /// Of circuits, the last one, where none was granted since.
@@ -92,6 +94,11 @@ impl Outgoing {
             state: Mutex::default(),
         };
         (Arc::new(outgoing), reports)
+    }
+
+    /// Paths over which no carrier opens, and why.
+    pub(crate) fn failures(&self) -> Vec<(Path, String)> {
+        self.state.lock().failures.iter().map(|(path, why)| (path.clone(), why.clone())).collect()
     }
 
     /// Why circuits were refused last, if no carrier is open.

@@ -299,6 +299,8 @@ impl Agent {
             let open: Vec<String> = carriers.iter().map(|(_, path)| path.to_string()).collect();
             notes.push(format!("{} {}: carriers open {}", held.instance, held.class, open.join("; ")));
             notes.extend(held.refusal().map(|why| format!("last refusal: {why}")));
+            let failures = held.failures().into_iter();
+            notes.extend(failures.map(|(path, why)| format!("no carrier opens {path}: {why}")));
         }
         notes
     }

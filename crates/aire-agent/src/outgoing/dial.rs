@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use aire_net::PeerInfo;
 use aire_stream::CarrierId;
@@ -6,10 +7,16 @@ use aire_types::Class;
 use aire_types::{Identity, Incarnation, Path, Role};
 use aire_wire::{CarrierClose, CircuitId, EXPORTER_JOIN, Frame};
 
+use tokio::time::timeout;
+
 use super::Outgoing;
 use crate::agent::Agent;
 use crate::carry::carrier;
 use crate::crypto::hmac_sha256;
+use crate::happening::Kind;
+
+/// How long a carrier may take to open; a little less than the pool waits, so that what went wrong is known.
+const DIAL_DEADLINE: Duration = Duration::from_millis(4500);
 
 /// Carriers on their way.
 impl Outgoing {
@@ -25,12 +32,13 @@ impl Outgoing {
         self.state.lock().dials.remove(&id);
         let mut open = match dialled {
             Ok(open) => open,
-            Err(why) => return self.dial_failed(&agent, id, circuit, &why),
+            Err(why) => return self.dial_failed(&agent, id, (circuit, &path), why),
         };
         let join = match self.join(&agent, &open) {
             Ok(join) => join,
-            Err(error) => return self.dial_failed(&agent, id, circuit, &error.to_string()),
+            Err(error) => return self.dial_failed(&agent, id, (circuit, &path), error.to_string()),
         };
+        self.state.lock().failures.remove(&path);
         agent.control(|_, control| control.dialled(circuit));
         if self.association.carrier_up(id, path, join.encoded_len(), 0) {
             tokio::spawn(carrier::run(Arc::clone(&self.association), id, open, vec![join], Vec::new()));
@@ -40,8 +48,19 @@ impl Outgoing {
         }
     }
 
-    fn dial_failed(&self, agent: &Arc<Agent>, id: CarrierId, circuit: CircuitId, why: &str) {
+    fn dial_failed(
+        &self,
+        agent: &Arc<Agent>,
+        id: CarrierId,
+        (circuit, path): (CircuitId, &Path),
+        why: String,
+    ) {
         tracing::debug!(carrier = %id, instance = %self.instance, why, "a carrier was not opened");
+        let text = format!("no carrier {path} to {}: {why}", self.instance);
+        let first = self.state.lock().failures.insert(path.clone(), why).is_none();
+        if first {
+            self.tell(agent, Kind::CarrierFailed, text);
+        }
         agent.control(|now, control| control.dial_failed(now, circuit));
         self.association.with_pool(|now, pool| pool.handle_failed(now, aire_circuit::CarrierId(id.0)));
     }
@@ -72,7 +91,12 @@ impl Outgoing {
                 Err(format!("{} answered instead of {expected}", peer.identity))
             }
         };
-        endpoint.dial_carrier(address, bytes, check).await.map_err(|error| error.to_string())
+        let dialled = timeout(DIAL_DEADLINE, endpoint.dial_carrier(address, bytes, check)).await;
+        let silent = |_| {
+            let ms = DIAL_DEADLINE.as_millis();
+            format!("{address} did not answer over TCP within {ms} ms; carriers need its TCP port")
+        };
+        dialled.map_err(silent)?.map_err(|error| error.to_string())
     }
 
     /// The first frame of a carrier.
