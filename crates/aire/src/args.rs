@@ -20,7 +20,7 @@ pub(crate) enum Command {
     /// A mesh on this machine over an emulated WAN: traffic, a relay failure, a denied app; a summary at the end
     Demo {
         /// Stop after about this many seconds
-        #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u64).range(15..=600))]
+        #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u64).range(30..=600))]
         seconds: u64,
         /// Print the summary as one JSON document
         #[arg(long)]

@@ -112,7 +112,7 @@ fn questions_that_make_no_sense_are_wrong_usage() {
     assert_eq!(fails(&["explain", "not an app"], "a-z"), 2);
     assert_eq!(fails(&["ping", "web", "--via", "a,a"], "stands twice"), 2);
     assert_eq!(fails(&["frobnicate"], "unrecognized"), 2);
-    assert_eq!(fails(&["demo", "--seconds", "1"], "15..=600"), 2);
+    assert_eq!(fails(&["demo", "--seconds", "1"], "30..=600"), 2);
     assert_eq!(fails(&["run", "--listen", "nowhere"], "listen"), 2);
 }
 
