@@ -24,6 +24,9 @@ use crate::happening::{Happening, Kind};
 use crate::membership::Membership;
 use crate::{incoming, linking};
 
+/// Carriers of a circuit of ours that a hop closed are kept at least so long.
+const HEARING: Duration = Duration::from_millis(500);
+
 /// What this node shows to others, and how it judges them.
 pub(crate) struct NodeCredentials {
     pub(crate) membership: Arc<Membership>,
@@ -218,6 +221,8 @@ impl Agent {
             Role::Source => {
                 let Some(route) = route else { return };
                 tracing::debug!(%route, reason, "a circuit of ours is over");
+                // The hops cut without grace where they must; what they said on the carrier before should be heard.
+                let grace = grace.max(HEARING);
                 for outgoing in self.outgoing_to(&route.instance) {
                     outgoing
                         .association

@@ -1,7 +1,6 @@
 //! How this node becomes a member, and stays one.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +18,8 @@ use crate::membership::{Applicant, Membership, MembershipError};
 
 /// How long a node looks for an authority that takes it.
 const JOIN_DEADLINE: Duration = Duration::from_secs(60);
+/// File in the state folder with the token's seeds, one a line.
+const SEEDS: &str = "seeds";
 /// How long an answer to a renewal is waited for.
 const RENEWAL_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -80,7 +81,12 @@ async fn join(config: &Config, applicant: Applicant, underlay: &Underlay) -> Res
         Ok::<_, RunError>(None)
     };
     match timeout(JOIN_DEADLINE, search).await {
-        Ok(Ok(Some(answer))) => Ok(applicant.accept(&answer, SystemTime::now())?),
+        Ok(Ok(Some(answer))) => {
+            let seeds = applicant.seeds().to_vec();
+            let membership = applicant.accept(&answer, SystemTime::now())?;
+            keep_seeds(config, &seeds);
+            Ok(membership)
+        }
         Ok(Err(error)) => Err(error),
         Ok(Ok(None)) | Err(_) => Err(RunError::NotTaken(last)),
     }
@@ -102,17 +108,30 @@ pub(crate) fn discover(
     Ok(combined)
 }
 
-/// The seeds of the token that the configuration still names, for a node that joined with it before.
+/// Where a node that has joined looks first: the seeds of its token, kept for starts without one.
 pub(crate) fn token_seeds(config: &Config) -> Vec<String> {
-    let token = config.join.as_deref().and_then(|text| Token::parse(text).ok());
-    token.map(|token| token.seeds().to_vec()).unwrap_or_default()
+    match config.join.as_deref().map(Token::parse) {
+        Some(Ok(token)) => token.seeds().to_vec(),
+        _ => std::fs::read_to_string(config.state.join(SEEDS))
+            .map(|text| text.lines().map(str::to_owned).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn keep_seeds(config: &Config, seeds: &[String]) {
+    let path = config.state.join(SEEDS);
+    if let Err(error) = std::fs::write(&path, seeds.join("\n")) {
+        tracing::warn!("cannot write {}: {error}; the next start needs --seed or the token", path.display());
+    }
 }
 
 /// Renews the certificate in time, for as long as the agent runs.
 pub(crate) async fn rotate(agent: Arc<Agent>) {
     let mut rotation = Rotation::new(&agent.membership.current().svid, agent.incarnation.0);
     loop {
-        tokio::time::sleep(rotation.wait(SystemTime::now()).min(Duration::from_secs(3600))).await;
+        // Looks at the clock now and then, as it may be set; and never hastily, whatever the certificate says.
+        let wait = rotation.wait(SystemTime::now());
+        tokio::time::sleep(wait.clamp(Duration::from_secs(1), Duration::from_secs(3600))).await;
         if !rotation.wait(SystemTime::now()).is_zero() {
             continue;
         }
@@ -223,8 +242,10 @@ pub(crate) async fn search(agent: Arc<Agent>, mut discovery: Combined, port: u16
 }
 
 /// Opens the authority that the configuration names.
-pub(crate) fn open_authority(dir: Option<&Path>) -> Result<Option<Authority>, RunError> {
-    dir.map(Authority::open).transpose().map_err(|error| RunError::Membership(error.into()))
+pub(crate) fn open_authority(config: &Config) -> Result<Option<Authority>, RunError> {
+    let opened = config.authority.as_deref().map(Authority::open).transpose();
+    let authority = opened.map_err(|error| RunError::Membership(error.into()))?;
+    Ok(authority.map(|authority| authority.with_lifetime(config.svid_lifetime)))
 }
 
 /// The address table of an emulated network, where the configuration names one.

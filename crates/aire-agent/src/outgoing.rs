@@ -210,7 +210,10 @@ impl Outgoing {
     async fn follow(self: Arc<Self>, mut reports: mpsc::UnboundedReceiver<Report>) {
         while let Some(report) = reports.recv().await {
             let Some(agent) = self.agent.upgrade() else { return };
-            self.handle_report(&agent, report);
+            // What came before the end of the association says nothing about paths any more.
+            if !self.association.is_over() || matches!(report, Report::Ended { .. }) {
+                self.handle_report(&agent, report);
+            }
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{RunError, joining, local, upkeep, view};
 pub async fn run(config: Config) -> Result<(), RunError> {
     let gate = Gate::open(config.node.clone(), config.policy.clone())?;
     let admin = Server::bind(config.admin, ServerLimits::default()).await?;
-    let authority = joining::open_authority(config.authority.as_deref())?;
+    let authority = joining::open_authority(&config)?;
     let underlay = joining::open_underlay(&config)?;
     let membership = joining::obtain(&config, authority.as_ref(), &underlay).await?;
     let cache = PeerCache::new(config.state.join("peers.json"));

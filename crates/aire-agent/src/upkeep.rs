@@ -18,14 +18,16 @@ use crate::run::reachable_addresses;
 
 /// How often policies are looked at; a change cuts streams within a second.
 const POLICY_INTERVAL: Duration = Duration::from_millis(250);
+/// Before the circuits of streams that were cut are closed, too.
+const HEAD_START: Duration = Duration::from_millis(100);
 /// How often the machine is measured and the links' round trips are read.
 const PROFILE_INTERVAL: Duration = Duration::from_secs(5);
 /// How often a draining agent looks whether it has finished.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
 /// How long the last frames may take to leave.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How often the peer cache is written.
-const CACHE_INTERVAL: Duration = Duration::from_secs(60);
+/// The least pause between two looks at whether the peer cache is to be written.
+const CACHE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Follows changes of the policy files.
 pub(crate) async fn watch_policies(agent: Arc<Agent>) {
@@ -39,7 +41,7 @@ pub(crate) async fn watch_policies(agent: Arc<Agent>) {
             Ok(true) => {
                 broken = None;
                 agent.tell(Happening::new(Kind::PolicyLoaded, "the policies changed".to_owned()));
-                agent.reauthorize();
+                agent.reauthorize().await;
             }
             Err(error) => {
                 let text = format!("the policies in force stay, because the changed ones are wrong: {error}");
@@ -53,11 +55,13 @@ pub(crate) async fn watch_policies(agent: Arc<Agent>) {
 }
 
 impl Agent {
-    /// Cuts what the policies do not allow any more.
-    pub(crate) fn reauthorize(self: &Arc<Self>) {
-        self.control(|now, control| control.reauthorize(now));
+    /// Cuts what the policies do not allow any more. Streams first: their ends hear why over their carriers, which would
+    /// be cut without a word if the circuits went first.
+    async fn reauthorize(self: &Arc<Self>) {
         let incoming: Vec<_> = self.incoming.lock().values().cloned().collect();
         incoming.iter().for_each(|incoming| incoming.reauthorize(self));
+        tokio::time::sleep(HEAD_START).await;
+        self.control(|now, control| control.reauthorize(now));
     }
 }
 
@@ -164,19 +168,24 @@ impl Agent {
     }
 }
 
-/// Remembers the peers for the next start.
+/// Remembers the peers for the next start, which may come without warning.
 pub(crate) async fn keep_cache(agent: Arc<Agent>, cache: PeerCache) {
-    let mut first = true;
+    let mut kept = Vec::new();
     loop {
-        tokio::time::sleep(if first { PROFILE_INTERVAL } else { CACHE_INTERVAL }).await;
-        first = false;
-        save_peers(&agent, cache.clone()).await;
+        let changed = agent.topology_changed.notified();
+        let peers = linked_peers(&agent);
+        let known = |peer: &CachedPeer| kept.iter().any(|kept: &CachedPeer| kept.node == peer.node);
+        if !peers.iter().all(known) {
+            write_peers(&agent, &cache, peers.clone()).await;
+            kept = peers;
+        }
+        changed.await;
+        tokio::time::sleep(CACHE_PAUSE).await;
     }
 }
 
-/// Writes the peers that are linked now.
-pub(crate) async fn save_peers(agent: &Arc<Agent>, cache: PeerCache) {
-    let peers: Vec<CachedPeer> = agent.control(|_, control| {
+fn linked_peers(agent: &Arc<Agent>) -> Vec<CachedPeer> {
+    agent.control(|_, control| {
         let linked: Vec<_> = control.links().iter().map(|(node, _)| node.clone()).collect();
         linked
             .into_iter()
@@ -185,10 +194,19 @@ pub(crate) async fn save_peers(agent: &Arc<Agent>, cache: PeerCache) {
                 Some(CachedPeer { node, addresses, seen_unix_s: crate::clock::unix_seconds() })
             })
             .collect()
-    });
-    if peers.is_empty() {
-        return;
+    })
+}
+
+/// Writes the peers that are linked now.
+pub(crate) async fn save_peers(agent: &Arc<Agent>, cache: PeerCache) {
+    let peers = linked_peers(agent);
+    if !peers.is_empty() {
+        write_peers(agent, &cache, peers).await;
     }
+}
+
+async fn write_peers(agent: &Agent, cache: &PeerCache, peers: Vec<CachedPeer>) {
+    let cache = cache.clone();
     match tokio::task::spawn_blocking(move || cache.save(&peers)).await {
         Ok(Ok(())) | Err(_) => {}
         Ok(Err(error)) => agent.tell(Happening::new(Kind::Machine, error.to_string())),

@@ -261,6 +261,11 @@ impl Association {
         look(&self.inner.lock().core)
     }
 
+    /// Was it ended as a whole?
+    pub(crate) fn is_over(&self) -> bool {
+        self.inner.lock().is_over()
+    }
+
     /// Has the stream ended, or was there none?
     pub(crate) fn has_ended(&self, stream: StreamId) -> bool {
         self.inner.lock().core.stream(stream).is_none()

@@ -17,6 +17,8 @@ pub const DEFAULT_LISTEN: &str = "0.0.0.0:7117";
 pub const DEFAULT_ADMIN: &str = "127.0.0.1:7118";
 /// How long streams wait for a path before they are reset.
 const DEFAULT_PATIENCE_S: u64 = 60;
+/// How long the certificates of an authority hold.
+const DEFAULT_SVID_S: u64 = 86_400;
 /// How long a draining agent waits for its streams.
 const DEFAULT_DRAIN_S: u64 = 30;
 
@@ -32,11 +34,13 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not what it should be.
-    #[error("in {path}: {message}")]
+    #[error("in {}{}: {message}", path.display(), line.map(|line| format!(", line {line}")).unwrap_or_default())]
     Malformed {
         /// Which file.
         path: PathBuf,
-        /// Which line and key, and what is wrong with it.
+        /// Which line, where one is to blame.
+        line: Option<usize>,
+        /// Which key, and what is wrong with it.
         message: String,
     },
     /// A value is missing or wrong.
@@ -92,6 +96,8 @@ pub struct Config {
     pub join: Option<String>,
     /// Folder of the authority that this agent holds.
     pub authority: Option<PathBuf>,
+    /// How long the certificates of that authority hold.
+    pub svid_lifetime: Duration,
     /// More seeds than the token has, `HOST:PORT`.
     pub seeds: Vec<String>,
     /// The app instance that it serves.
@@ -143,6 +149,7 @@ impl Config {
             admin: address("admin", raw.admin.as_deref().unwrap_or(DEFAULT_ADMIN))?,
             join: raw.join.clone(),
             authority: raw.authority.clone(),
+            svid_lifetime: svid_lifetime(raw.svid_s)?,
             seeds: raw.seeds.iter().map(|seed| host_port("seeds", seed)).collect::<Result<_, _>>()?,
             app: raw.app.as_ref().map(served).transpose()?,
             to: raw.to.iter().map(to).collect::<Result<_, _>>()?,
@@ -158,6 +165,13 @@ impl Config {
             underlay: raw.underlay.clone(),
             node,
         })
+    }
+}
+
+fn svid_lifetime(seconds: Option<u64>) -> Result<Duration, ConfigError> {
+    match seconds.unwrap_or(DEFAULT_SVID_S) {
+        seconds @ 10..=DEFAULT_SVID_S => Ok(Duration::from_secs(seconds)),
+        other => Err(wrong("svid_s", format!("{other} is not from 10 to {DEFAULT_SVID_S}"))),
     }
 }
 

@@ -59,6 +59,8 @@ pub struct RawConfig {
     pub join: Option<String>,
     /// Folder of the authority that this agent holds.
     pub authority: Option<PathBuf>,
+    /// Seconds that the certificates of this authority hold.
+    pub svid_s: Option<u64>,
     /// More seeds than the token has.
     pub seeds: Vec<String>,
     /// The app instance that it serves.
@@ -101,9 +103,11 @@ impl RawConfig {
     /// # Errors
     /// As [`RawConfig::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError::Malformed {
-            path: path.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
+        toml::from_str(text).map_err(|error| {
+            let line = error
+                .span()
+                .map(|span| 1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count());
+            ConfigError::Malformed { path: path.to_owned(), line, message: error.message().to_owned() }
         })
     }
 

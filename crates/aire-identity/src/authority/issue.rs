@@ -39,6 +39,8 @@ pub(super) struct Issuer {
     issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
     certificate: CertificateDer<'static>,
     not_after: SystemTime,
+    /// Of the SVIDs that it signs.
+    pub(super) lifetime: Duration,
 }
 
 fn failed(error: rcgen::Error) -> StateError {
@@ -108,7 +110,7 @@ impl Issuer {
         not_after: SystemTime,
     ) -> Result<Self, StateError> {
         let issuer = rcgen::Issuer::from_ca_cert_der(certificate, key.rcgen()?).map_err(failed)?;
-        Ok(Issuer { issuer, certificate: certificate.clone(), not_after })
+        Ok(Issuer { issuer, certificate: certificate.clone(), not_after, lifetime: SVID_LIFETIME })
     }
 
     /// Until when it may sign.
@@ -123,8 +125,10 @@ impl Issuer {
         key: &PublicKey,
         now: SystemTime,
     ) -> Result<Svid, StateError> {
-        let until = (now + SVID_LIFETIME).min(self.not_after);
-        let mut params = params(identity.node.as_str(), &identity.to_string(), now - CLOCK_SKEW, until)?;
+        let until = (now + self.lifetime).min(self.not_after);
+        // Where they hold shortly, half of their life must not be over at once.
+        let from = now - CLOCK_SKEW.min(self.lifetime / 2);
+        let mut params = params(identity.node.as_str(), &identity.to_string(), from, until)?;
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

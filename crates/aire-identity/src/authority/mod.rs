@@ -100,6 +100,13 @@ impl Authority {
         })
     }
 
+    /// The same authority, whose SVIDs hold for `lifetime` instead of 24 hours.
+    #[must_use]
+    pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.issuer.lifetime = lifetime;
+        self
+    }
+
     /// The mesh.
     pub fn mesh(&self) -> &MeshName {
         &self.mesh
