@@ -15,7 +15,7 @@ pub(crate) fn execute(flags: Run) -> Result<ExitCode, Failure> {
         end_with(parent)?;
     }
     let file = match &flags.config {
-        Some(path) => RawConfig::load(path).map_err(Failure::because)?,
+        Some(path) => RawConfig::load(path).map_err(Failure::usage)?,
         None => RawConfig::default(),
     };
     let config = Config::resolve(file.overlay(flags_as_config(flags)?)).map_err(Failure::usage)?;

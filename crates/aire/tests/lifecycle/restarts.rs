@@ -1,0 +1,112 @@
+//! Agents that come back, and an authority that is away.
+
+use std::time::{Duration, Instant};
+
+use crate::stage::{Agent, Mesh, aire, echo, echo_service, is_reset, read_out, try_echo, wait_for};
+
+#[test]
+fn state_outlives_every_agent_and_traffic_needs_no_authority() {
+    let mesh = Mesh::new();
+    let mut agents = [mesh.hub(""), mesh.server("server", echo_service(), ""), mesh.client("")];
+    agents.iter_mut().for_each(|agent| agent.ready());
+    drop(agents[2].connect());
+    agents.iter_mut().for_each(|agent| agent.kill());
+    // No token any more.
+    agents.iter_mut().for_each(|agent| agent.start());
+    agents.iter_mut().for_each(|agent| agent.ready());
+    let [mut hub, _server, client] = agents;
+    let mut running = client.connect();
+
+    let (state, token) = (mesh.path("copy.state"), mesh.token(&["--app", "echo"]));
+    let second = aire(&[
+        "run",
+        "--node",
+        "server",
+        "--state",
+        &state,
+        "--join",
+        &token,
+        "--no-multicast",
+        "--admin",
+        "127.0.0.1:0",
+        "--listen",
+        "127.0.0.1:0",
+        "--app",
+        "echo=127.0.0.1:9",
+    ]);
+    let told = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1), "{told}");
+    let last = told.lines().last().unwrap();
+    assert!(last.starts_with("aire: ") && last.contains("name") && last.contains("server"), "{told}");
+
+    hub.kill();
+    echo(&mut running, b"without the authority").unwrap();
+    drop(try_echo(client.door).expect("a new connection without the authority"));
+    hub.start();
+    hub.ready();
+    echo(&mut running, b"and with it again").unwrap();
+}
+
+#[test]
+fn certificates_are_renewed_under_running_streams() {
+    let mesh = Mesh::new();
+    let lifetime = Duration::from_secs(10);
+    let mut hub = mesh.hub("svid_s = 10\n");
+    let mut server = mesh.server("server", echo_service(), "");
+    let mut client = mesh.client("");
+    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let first_ones = Instant::now();
+    let mut running = client.connect();
+    let renewals = |log: &str| log.matches("kind=\"certificate-renewed\"").count();
+    wait_for("renewals on both sides, and the end of the first certificates", || {
+        echo(&mut running, b"on the first certificate").unwrap();
+        let enough = renewals(&server.log()).min(renewals(&client.log())) >= 2;
+        (enough && first_ones.elapsed() > lifetime).then_some(())
+    });
+    drop(try_echo(client.door).expect("a connection with a later certificate"));
+    echo(&mut running, b"still the same stream").unwrap();
+    let status = client.document("/api/v1/status");
+    assert_eq!((&status["streams"]["reset"], &status["ready"]), (&0.into(), &true.into()), "{status}");
+}
+
+#[test]
+fn a_destination_that_restarts_resets_its_streams_and_serves_the_next_one_at_once() {
+    let mesh = Mesh::new();
+    let mut hub = mesh.hub("");
+    let mut server = mesh.server("server", echo_service(), "");
+    let mut client = mesh.client("");
+    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let mut running = client.connect();
+    server.kill();
+    server.start();
+    let begin = Instant::now();
+    let end = read_out(&mut running);
+    assert!(is_reset(&end), "a reset and not {end:?}");
+    // One attempt: the application need not try twice.
+    try_echo(client.door).expect("the first connection after the reset");
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_source_that_is_killed_resets_both_ends() {
+    let mesh = Mesh::new();
+    let (told, ends) = std::sync::mpsc::channel();
+    let target = crate::stage::service(move |mut stream| {
+        let mut first = [0];
+        std::io::Read::read_exact(&mut stream, &mut first).unwrap();
+        std::io::Write::write_all(&mut stream, &first).unwrap();
+        let _ = told.send(read_out(&mut stream));
+    });
+    let mut hub = mesh.hub("");
+    let mut server = mesh.server("server", target, "");
+    let mut client = mesh.client("");
+    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let mut running = client.connect();
+    client.kill();
+    let end = read_out(&mut running);
+    assert!(is_reset(&end), "a reset and not {end:?}");
+    // The far application is told as soon as the agent is back without its memory.
+    client.start();
+    let end = ends.recv_timeout(Duration::from_secs(20)).expect("the far end hears of it");
+    assert!(is_reset(&end), "a reset and not {end:?}");
+}

@@ -1,0 +1,312 @@
+//! Meshes of real agents on loopback, and the applications beside them.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aire_lab::emulate::free_addresses;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// Lets the client reach the service.
+pub(crate) const PERMIT: &str =
+    r#"permit(principal == App::"client", action == Action::"connect", resource == App::"echo");"#;
+
+/// The command, without the environment's opinion about which agent to ask.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aire"));
+    command.env_remove("AIRE_ADMIN").stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn aire(arguments: &[&str]) -> Output {
+    command().args(arguments).output().unwrap()
+}
+
+/// What a successful run printed.
+pub(crate) fn done(arguments: &[&str]) -> String {
+    let output = aire(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Looks until `look` finds something; says how long that took.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> (T, Duration) {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return (found, begin.elapsed());
+        }
+        assert!(begin.elapsed() < Duration::from_secs(30), "{what} did not come about");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A mesh with its authority's folder.
+pub(crate) struct Mesh {
+    folder: tempfile::TempDir,
+    hub: SocketAddr,
+}
+
+impl Mesh {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mesh = Mesh { folder, hub: free_addresses(1).unwrap()[0] };
+        done(&["mesh", "create", "prod", "--dir", &mesh.path("mesh")]);
+        mesh.set_policy(PERMIT);
+        mesh
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// The policy of all agents: members relay, and `more`.
+    pub(crate) fn set_policy(&self, more: &str) {
+        let starter = fs::read_to_string(self.path("mesh/policy.cedar")).unwrap();
+        let (new, policy) = (self.path("policy.new"), self.path("policy.cedar"));
+        fs::write(&new, format!("{starter}\n{more}\n")).unwrap();
+        fs::rename(new, policy).unwrap();
+    }
+
+    pub(crate) fn token(&self, scope: &[&str]) -> String {
+        let (dir, seed) = (self.path("mesh"), self.hub.to_string());
+        done(&[&["mesh", "invite", "--dir", &dir, "--seed", &seed], scope].concat()).trim().to_owned()
+    }
+
+    /// The agent that holds the authority, a relay too.
+    pub(crate) fn hub(&self, more: &str) -> Agent {
+        let authority = format!("authority = '{}'\n{more}", self.path("mesh"));
+        self.agent("hub", self.hub, &authority, None)
+    }
+
+    /// An agent that serves `echo` at `target`.
+    pub(crate) fn server(&self, node: &str, target: SocketAddr, more: &str) -> Agent {
+        let listen = free_addresses(1).unwrap()[0];
+        let app = format!("{more}\n[app]\nname = 'echo'\ntarget = '{target}'\n");
+        self.agent(node, listen, &app, Some(self.token(&["--app", "echo"])))
+    }
+
+    /// An agent for the client's side: `door` leads to `echo`, and there is a proxy.
+    pub(crate) fn client(&self, more: &str) -> Agent {
+        let addresses = free_addresses(4).unwrap();
+        let [listen, door, proxy, target] = addresses[..] else { panic!("four addresses") };
+        let ways = format!(
+            "socks = '{proxy}'\n{more}\n[app]\nname = 'client'\ntarget = '{target}'\n[[to]]\napp = 'echo'\nlisten = '{door}'\n"
+        );
+        let mut agent = self.agent("client", listen, &ways, Some(self.token(&["--app", "client"])));
+        (agent.door, agent.proxy) = (door, proxy);
+        agent
+    }
+
+    pub(crate) fn relay(&self, node: &str) -> Agent {
+        let listen = free_addresses(1).unwrap()[0];
+        self.agent(node, listen, "", Some(self.token(&["--relay"])))
+    }
+
+    fn agent(&self, node: &str, listen: SocketAddr, more: &str, token: Option<String>) -> Agent {
+        let admin = free_addresses(1).unwrap()[0];
+        let config = self.folder.path().join(format!("{node}.toml"));
+        let common = format!(
+            "node = '{node}'\nlisten = '{listen}'\nadmin = '{admin}'\nstate = '{}'\npolicy = ['{}']\nmulticast = false\n",
+            self.path(&format!("{node}.state")),
+            self.path("policy.cedar"),
+        );
+        fs::write(&config, format!("{common}{more}")).unwrap();
+        let log = self.folder.path().join(format!("{node}.log"));
+        let mut agent = Agent { config, log, admin, door: listen, proxy: listen, child: None };
+        agent.run(token.as_deref());
+        agent
+    }
+}
+
+/// An agent's process, killed in the end.
+pub(crate) struct Agent {
+    config: PathBuf,
+    log: PathBuf,
+    pub(crate) admin: SocketAddr,
+    pub(crate) door: SocketAddr,
+    pub(crate) proxy: SocketAddr,
+    child: Option<Child>,
+}
+
+impl Agent {
+    fn run(&mut self, token: Option<&str>) {
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let mut command = command();
+        command.arg("run").arg("--config").arg(&self.config).stdout(Stdio::null()).stderr(log);
+        command.args(token.into_iter().flat_map(|token| ["--join", token]));
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    /// Starts it again, with the state that it left and without a token.
+    pub(crate) fn start(&mut self) {
+        assert!(self.child.is_none());
+        // A program that a killed agent was about to start may hold its sockets for another moment.
+        wait_for("the port", || TcpListener::bind(self.admin).ok());
+        self.run(None);
+    }
+
+    pub(crate) fn ready(&mut self) {
+        wait_for(&format!("readiness of {}", self.config.display()), || {
+            let child = self.child.as_mut().unwrap();
+            assert_eq!(child.try_wait().unwrap(), None, "{}", fs::read_to_string(&self.log).unwrap());
+            (ask(self.admin, "GET", "/readyz", "").ok()?.0 == 200).then_some(())
+        });
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let pid = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.as_mut().unwrap().try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(&mut self) -> (ExitStatus, Duration) {
+        let child = self.child.as_mut().unwrap();
+        let ended = wait_for("the agent's end", || child.try_wait().unwrap());
+        assert_eq!(ended.0.signal(), None, "{}", fs::read_to_string(&self.log).unwrap());
+        ended
+    }
+
+    /// One of its documents.
+    pub(crate) fn document(&self, path: &str) -> Value {
+        let (status, body) = ask(self.admin, "GET", path, "").unwrap();
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Changes something.
+    pub(crate) fn put(&self, path: &str, body: &str) {
+        let (status, body) = ask(self.admin, "PUT", path, body).unwrap();
+        assert_eq!(status, 204, "{body}");
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Resident memory, kibibytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.child.as_ref().unwrap().id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// A connection to `echo`, once the first byte has come back.
+    pub(crate) fn connect(&self) -> TcpStream {
+        wait_for("a connection", || try_echo(self.door).ok()).0
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if thread::panicking() {
+            eprintln!("--- {}\n{}", self.config.display(), fs::read_to_string(&self.log).unwrap_or_default());
+        }
+    }
+}
+
+/// One HTTP request.
+fn ask(at: SocketAddr, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(at)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    status.zip(body).ok_or_else(|| io::Error::other(format!("no HTTP answer: '{answer}'")))
+}
+
+/// Connects and has one byte echoed.
+pub(crate) fn try_echo(door: SocketAddr) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(door)?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    echo(&mut stream, b"?")?;
+    Ok(stream)
+}
+
+/// Sends bytes and reads them back.
+pub(crate) fn echo(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes)?;
+    let mut back = vec![0; bytes.len()];
+    stream.read_exact(&mut back)?;
+    assert_eq!(back, bytes);
+    Ok(())
+}
+
+/// A service that sends back what it gets, and ends when its client does.
+pub(crate) fn echo_service() -> SocketAddr {
+    service(|mut stream| {
+        let mut block = [0; 4096];
+        loop {
+            match stream.read(&mut block) {
+                Ok(bytes) if bytes > 0 => stream.write_all(&block[..bytes]).unwrap_or_default(),
+                _ => break,
+            }
+        }
+    })
+}
+
+/// A service with a thread for each connection.
+pub(crate) fn service(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let serve = serve.clone();
+            thread::spawn(move || serve(stream));
+        }
+    });
+    address
+}
+
+/// Asks the proxy for `echo`: SOCKS5's reply code (RFC 1928).
+pub(crate) fn socks_reply(proxy: SocketAddr) -> io::Result<u8> {
+    let mut stream = TcpStream::connect(proxy)?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.write_all(&[5, 1, 0])?;
+    stream.read_exact(&mut [0; 2])?;
+    stream.write_all(b"\x05\x01\x00\x03\x09echo.mesh\x00\x50")?;
+    let mut reply = [0; 10];
+    stream.read_exact(&mut reply)?;
+    Ok(reply[1])
+}
+
+/// Reads to the end: `Ok` when it was a clean one.
+pub(crate) fn read_out(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).map(|_| all)
+}
+
+/// Was the connection reset?
+pub(crate) fn is_reset<T: std::fmt::Debug>(result: &io::Result<T>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::ConnectionReset)
+}
