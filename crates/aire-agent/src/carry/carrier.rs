@@ -134,7 +134,10 @@ impl Task<'_> {
         }
         self.asked = now;
         if let Ok(info) = carrier.tcp_info() {
-            self.association.tcp_info(self.id, TcpFacts { retransmitted: info.retransmits.into() });
+            self.association.tcp_info(
+                self.id,
+                TcpFacts { sent: info.data_segments_out.into(), retransmitted: info.retransmits.into() },
+            );
         }
     }
 }

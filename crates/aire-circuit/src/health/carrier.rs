@@ -18,6 +18,8 @@ pub struct Progress {
 /// What the kernel says about the first leg of a carrier. It can only make a path look worse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpFacts {
+    /// Segments with data sent since the connection began, repetitions included (`tcpi_data_segs_out`).
+    pub sent: u64,
     /// Segments sent again since the connection began (`tcpi_total_retrans`).
     pub retransmitted: u64,
 }

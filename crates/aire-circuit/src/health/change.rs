@@ -119,9 +119,81 @@ impl Overdue {
     }
 }
 
+/// The share of the segments that the kernel sent again: what a short first leg loses is repaired before anything is
+/// overdue, and still it delays.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Losses {
+    /// Usual share.
+    usual: f64,
+    sum: Cusum,
+}
+
+/// A share that no path is blamed for.
+const LOSS_LEAST: f64 = 0.01;
+const LOSS_MOST: f64 = 0.1;
+/// Five times the usual share is the change that is looked for.
+const LOSS_TIMES: f64 = 5.0;
+/// So many segments the usual share is learned from.
+const LOSS_MEMORY: f64 = 5000.0;
+/// One reading counts as so many segments at most, and as one loss: losses in a row have one cause.
+const READING: f64 = 20.0;
+const LOSS_ALARM: f64 = 4.0;
+
+impl Default for Losses {
+    fn default() -> Self {
+        Losses { usual: LOSS_LEAST, sum: Cusum::default() }
+    }
+}
+
+impl Losses {
+    /// Of `sent` segments `again` were repetitions, since the last reading. True: alarm.
+    pub(crate) fn observe(&mut self, sent: u64, again: u64) -> bool {
+        let (sent, again) = (sent.max(again) as f64, again as f64);
+        if sent == 0.0 {
+            return false;
+        }
+        let scale = (READING / sent).min(1.0);
+        let lost = (again * scale).min(1.0);
+        let passed = (sent - again) * scale;
+        let usual = self.usual.clamp(LOSS_LEAST, LOSS_MOST);
+        let speaks_against = ((1.0 - LOSS_TIMES * usual) / (1.0 - usual)).ln();
+        let alarm = self.sum.add(lost * LOSS_TIMES.ln() + passed * speaks_against, LOSS_ALARM);
+        let weight = (sent / LOSS_MEMORY).min(1.0);
+        self.usual += weight * (again / sent - self.usual);
+        alarm
+    }
+
+    pub(crate) const fn reset(&mut self) {
+        self.sum.reset();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Readings of six segments each until the alarm, where one of `one_in` is lost.
+    fn readings_until_alarm(losses: &mut Losses, one_in: u64, most: u64) -> Option<u64> {
+        let lost = |reading: u64| (reading * 6..reading * 6 + 6).filter(|n| n % one_in == 0).count() as u64;
+        (1..most).find(|reading| losses.observe(6, lost(*reading)))
+    }
+
+    #[test]
+    fn repeated_segments_alarm_where_they_are_more_than_usual() {
+        let mut losses = Losses::default();
+        assert_eq!(readings_until_alarm(&mut losses, 100, 100_000), None);
+        let found = readings_until_alarm(&mut losses, 20, 1000);
+        assert!(found.is_some_and(|found| found <= 20), "{found:?}");
+        // a burst is one loss
+        let mut losses = Losses::default();
+        assert!(!losses.observe(40, 20));
+        // in the end it is usual
+        let mut losses = Losses::default();
+        while readings_until_alarm(&mut losses, 20, 500).is_some() {
+            losses.reset();
+        }
+        assert!(losses.usual > 0.02);
+    }
 
     /// A message each 10 ms; of `stall_each` one waits for 145 ms instead of 60, and with it those behind it.
     fn alarm_after(overdue: &mut Overdue, begin: u64, seconds: u64, stall_each: u64) -> Option<u64> {

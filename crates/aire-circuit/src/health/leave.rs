@@ -197,7 +197,8 @@ impl Leave {
         let path = watched.path.clone();
         let Some((then, before)) = before else { return };
         let lost = facts.retransmitted.saturating_sub(before.retransmitted);
-        if let Some(symptom) = self.path(now, &path).retransmitted(now, lost, now.since(then)) {
+        let sent = facts.sent.saturating_sub(before.sent);
+        if let Some(symptom) = self.path(now, &path).retransmitted(now, (sent, lost), now.since(then)) {
             self.outputs.push_back(LeaveOutput::Degraded { path, symptom });
         }
     }

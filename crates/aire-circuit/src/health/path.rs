@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use aire_types::Time;
 
-use super::change::{Cusum, Overdue, STALL_LEAST};
+use super::change::{Cusum, Losses, Overdue, STALL_LEAST};
 use super::leave::Symptom;
 
 /// The round trip is judged in slots by the least of each, as one stall makes many late samples at once.
@@ -34,6 +34,7 @@ pub(crate) struct PathHealth {
     learned: u32,
     level: Cusum,
     overdue: Overdue,
+    losses: Losses,
     slot: Option<Slot>,
     loaded_until: Time,
     quiet_until: Time,
@@ -106,14 +107,22 @@ impl PathHealth {
         if self.overdue.observe(now, since, usual, limit) { self.alarm(now, Symptom::Lossy) } else { None }
     }
 
-    /// The kernel sent `segments` again on the first leg within `span`. Bulk that fills the path loses packets by itself.
-    pub(crate) fn retransmitted(&mut self, now: Time, segments: u64, span: Duration) -> Option<Symptom> {
+    /// Of `sent` segments the kernel sent `again` so many on the first leg within `span`. Bulk that fills the path loses
+    /// packets by itself.
+    pub(crate) fn retransmitted(
+        &mut self,
+        now: Time,
+        (sent, again): (u64, u64),
+        span: Duration,
+    ) -> Option<Symptom> {
         if self.is_loaded(now) {
             return None;
         }
-        let overdue = (segments as f64 * STALL_LEAST).min(span.as_secs_f64());
+        let overdue = (again as f64 * STALL_LEAST).min(span.as_secs_f64());
         let usual = self.usual()?;
-        if self.overdue.add_losses(overdue, usual) { self.alarm(now, Symptom::Lossy) } else { None }
+        let repeated = self.losses.observe(sent, again);
+        let held_up = self.overdue.add_losses(overdue, usual);
+        if repeated || held_up { self.alarm(now, Symptom::Lossy) } else { None }
     }
 
     /// A probe was answered or lost. Only carriers prove life; probes count where no carrier says anything.
@@ -179,6 +188,7 @@ impl PathHealth {
     fn alarm(&mut self, now: Time, symptom: Symptom) -> Option<Symptom> {
         self.level.reset();
         self.overdue.reset();
+        self.losses.reset();
         if now < self.quiet_until {
             return None;
         }

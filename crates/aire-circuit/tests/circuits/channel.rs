@@ -35,6 +35,8 @@ pub(crate) struct Channel {
     pub(crate) dead: bool,
     /// Packets sent again on the way out.
     pub(crate) retransmitted: u64,
+    /// All packets on the way out.
+    pub(crate) transmitted: u64,
     random: Random,
     sent: VecDeque<u64>,
     acked: u64,
@@ -55,6 +57,7 @@ impl Channel {
             weather,
             dead: false,
             retransmitted: 0,
+            transmitted: 0,
             random: Random(seed),
             sent: VecDeque::new(),
             acked: 0,
@@ -76,10 +79,12 @@ impl Channel {
             let pareto = (1.0 - self.random.unit()).powf(-1.0 / weather.tail) - 1.0;
             delay += half * 0.2 * pareto.min(20.0);
         }
+        self.transmitted += u64::from(out);
         // Found out by the acknowledgement of a later packet (RACK); if it is lost again, by a timeout.
         let mut recovery = 1.25 * weather.rtt_us as f64 + 10_000.0;
         while self.random.chance(weather.loss) {
             self.retransmitted += u64::from(out);
+            self.transmitted += u64::from(out);
             delay += recovery;
             recovery = if recovery < 200_000.0 { 200_000.0 + weather.rtt_us as f64 } else { recovery * 2.0 };
         }

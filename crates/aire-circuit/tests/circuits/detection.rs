@@ -61,7 +61,8 @@ impl Bench {
                 self.leave.handle_outstanding(MAIN, now);
             }
             if self.tcp_info && (now.as_micros() / 10_000).is_multiple_of(10) {
-                let facts = TcpFacts { retransmitted: self.main.retransmitted };
+                let (sent, retransmitted) = (self.main.transmitted, self.main.retransmitted);
+                let facts = TcpFacts { sent, retransmitted };
                 self.leave.handle_tcp_info(now, MAIN, facts);
             }
         }

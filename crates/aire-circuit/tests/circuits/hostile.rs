@@ -70,9 +70,14 @@ fn poke(pool: &mut Pool, random: &mut Random, now: Time) {
                 Progress { rtt, outstanding_since, loaded: random.chance(0.2) },
             );
         }
-        12 => {
-            pool.handle_tcp_info(now, carrier, TcpFacts { retransmitted: random.next() >> random.below(64) })
-        }
+        12 => pool.handle_tcp_info(
+            now,
+            carrier,
+            TcpFacts {
+                sent: random.next() >> random.below(64),
+                retransmitted: random.next() >> random.below(64),
+            },
+        ),
         _ => {
             let rtt = random.chance(0.5).then(|| any_duration(random));
             pool.handle_probe(now, &path, rtt);
