@@ -225,6 +225,7 @@ async fn rustls_understands_carriers_and_carriers_understand_rustls() {
         wire.extend_from_slice(bytes);
     }
     let expected = wire.clone();
+    let (tell, told) = tokio::sync::oneshot::channel();
     let peer = tokio::task::spawn_blocking(move || {
         let mut tcp = std::net::TcpStream::connect(addr).unwrap();
         tcp.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -239,6 +240,7 @@ async fn rustls_understands_carriers_and_carriers_understand_rustls() {
         let exported = tls.conn.export_keying_material([0; 32], b"EXPORTER-x", Some(&b"y"[..])).unwrap();
         let mut back = vec![0; wire.len()];
         tls.read_exact(&mut back).unwrap();
+        tell.send(()).unwrap();
         assert_eq!(tls.read(&mut [0; 10]).unwrap(), 0, "close_notify must be a clean end");
         (exported, back)
     });
@@ -246,6 +248,8 @@ async fn rustls_understands_carriers_and_carriers_understand_rustls() {
     assert!(read(&mut carrier, &sent).await.unwrap() == sent);
     let exported = carrier.exporter(b"EXPORTER-x", b"y").unwrap();
     write(&mut carrier, sent).await.unwrap();
+    // The peer answers key updates while it reads; closed before that, the kernel would reset the connection.
+    within("the peer's reading", told).await.unwrap();
     carrier.close();
     assert!(within("the peer", peer).await.unwrap() == (exported, expected));
 }
