@@ -2,9 +2,7 @@
 //!
 //! The other half is elsewhere: the load term saturates, reviews are jittered, leases are the hard bound.
 
-use aire_types::{Ranked, RouteId, Snapshot};
-
-use crate::random::Random;
+use aire_types::{Random, Ranked, RouteId, Snapshot};
 
 /// Costs this close, milliseconds, are the same cost.
 const NEAR_MS: f64 = 2.0;

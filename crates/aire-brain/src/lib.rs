@@ -17,7 +17,6 @@ mod output;
 mod policy;
 mod portfolio;
 mod probe;
-mod random;
 mod rule;
 mod snapshot;
 mod topology;

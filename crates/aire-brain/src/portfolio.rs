@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aire_types::{NodeName, Path};
+use aire_types::{NodeName, Path, Random};
 
-use crate::random::Random;
 use crate::topology::RelayInfo;
 
 /// Picks up to `room` of `relays`, all of them usable, towards `to` that are not in `have`: half of them those whose legs promise the

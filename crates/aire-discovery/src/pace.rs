@@ -1,6 +1,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use aire_types::Random;
+
 /// How often an address that is not linked is found again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
@@ -36,27 +38,13 @@ impl Backoff {
     pub(crate) fn next(&mut self, random: &mut Random) -> Duration {
         let pause = self.pause.min(self.pace.longest);
         self.pause = (pause * 2).min(self.pace.longest);
-        pause.mul_f64(0.75 + 0.5 * random.share())
+        random.scale(pause, 0.75, 1.25)
     }
 }
 
-/// splitmix64; it only spreads timers.
-#[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new() -> Self {
-        Random(RandomState::new().hash_one(0))
-    }
-
-    /// From 0 up to but not including 1.
-    fn share(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
+/// Spreads timers; no two runs alike.
+pub(crate) fn unseeded() -> Random {
+    Random::new(RandomState::new().hash_one(0))
 }
 
 #[cfg(test)]
@@ -66,7 +54,7 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_longest_and_start_over() {
         let pace = Pace { first: Duration::from_secs(1), longest: Duration::from_secs(5) };
-        let (mut backoff, mut random) = (Backoff::new(pace), Random::new());
+        let (mut backoff, mut random) = (Backoff::new(pace), unseeded());
         for expected in [1.0, 2.0, 4.0, 5.0, 5.0] {
             let pause = backoff.next(&mut random).as_secs_f64();
             assert!((expected * 0.75..expected * 1.25).contains(&pause), "{pause} for {expected}");

@@ -3,10 +3,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use aire_types::Random;
+
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::pace::{Backoff, Random};
+use crate::pace::{Backoff, unseeded};
 use crate::waiting::until;
 use crate::{Discovery, Finding, Found, Next, Own, Pace, Source, Trouble};
 
@@ -64,12 +66,7 @@ impl Seeds {
                 });
             }
         }
-        Ok(Seeds {
-            seeds: checked,
-            random: Random::new(),
-            resolving: JoinSet::new(),
-            findings: VecDeque::new(),
-        })
+        Ok(Seeds { seeds: checked, random: unseeded(), resolving: JoinSet::new(), findings: VecDeque::new() })
     }
 
     fn start_due(&mut self, now: Instant) {

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use aire_types::NodeName;
+use aire_types::{NodeName, Random};
 use tokio::time::Instant;
 
 use crate::Pace;
-use crate::pace::{Backoff, Random};
+use crate::pace::{Backoff, unseeded};
 
 /// The most addresses that one adapter remembers: what strangers announce must not fill the memory.
 pub(crate) const MAX_WAITING: usize = 1024;
@@ -28,7 +28,7 @@ struct Entry {
 
 impl Waiting {
     pub(crate) fn new(pace: Pace) -> Self {
-        Waiting { pace, random: Random::new(), entries: BTreeMap::new() }
+        Waiting { pace, random: unseeded(), entries: BTreeMap::new() }
     }
 
     /// A new address is due at once; of a known one only the node is noted. When there is no room, it is ignored.

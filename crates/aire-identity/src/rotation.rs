@@ -1,5 +1,7 @@
 use std::time::{Duration, SystemTime};
 
+use aire_types::Random;
+
 use crate::svid::Svid;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -14,13 +16,13 @@ const LAST_RETRY: Duration = Duration::from_secs(300);
 pub struct Rotation {
     next: SystemTime,
     failures: u32,
-    random: u64,
+    random: Random,
 }
 
 impl Rotation {
     /// For the certificate in use; agents with different `seed`s renew at different moments.
     pub fn new(svid: &Svid, seed: u64) -> Self {
-        let mut rotation = Rotation { next: svid.renew_at(), failures: 0, random: seed };
+        let mut rotation = Rotation { next: svid.renew_at(), failures: 0, random: Random::new(seed) };
         rotation.renewed(svid);
         rotation
     }
@@ -38,7 +40,7 @@ impl Rotation {
     /// A new certificate is in use.
     pub fn renewed(&mut self, svid: &Svid) {
         let life = svid.not_after().duration_since(svid.not_before()).unwrap_or_default();
-        let jitter = (life / 10).mul_f64(self.share());
+        let jitter = self.random.scale(life / 10, 0.0, 1.0);
         self.failures = 0;
         self.next = svid.renew_at() + jitter - life / 20;
     }
@@ -47,16 +49,6 @@ impl Rotation {
     pub fn failed(&mut self, now: SystemTime) {
         let wait = FIRST_RETRY.saturating_mul(1 << self.failures.min(16)).min(LAST_RETRY);
         self.failures = self.failures.saturating_add(1);
-        self.next = now + wait - (wait / 4).mul_f64(self.share());
-    }
-
-    /// From 0 to 1 (splitmix64).
-    fn share(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        (z >> 11) as f64 / (1u64 << 53) as f64
+        self.next = now + wait - self.random.scale(wait / 4, 0.0, 1.0);
     }
 }

@@ -5,23 +5,7 @@ use std::fmt::Debug;
 use aire_ingress::parse::connect::parse_head;
 use aire_ingress::parse::socks::{parse_greeting, parse_request};
 use aire_ingress::parse::{Malformed, Progress, parse_protocol};
-
-/// splitmix64
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-}
+use aire_types::Random;
 
 const WELL_FORMED: [&[u8]; 6] = [
     &[5, 2, 0, 2],
@@ -60,20 +44,20 @@ fn check_all(bytes: &[u8]) {
 #[test]
 fn no_bytes_break_a_parser() {
     for seed in 0..4096 {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let mut bytes = match random.below(8) {
-            0 => (0..random.below(64)).map(|_| random.next() as u8).collect(),
+            0 => (0..random.below(64)).map(|_| random.next_u64() as u8).collect(),
             n => WELL_FORMED[n % WELL_FORMED.len()].to_vec(),
         };
         for _ in 0..random.below(4) {
             let at = random.below(bytes.len() + 1);
             match random.below(4) {
                 0 => bytes.truncate(at),
-                1 => bytes.insert(at, random.next() as u8),
+                1 => bytes.insert(at, random.next_u64() as u8),
                 2 => bytes.extend(WELL_FORMED[random.below(WELL_FORMED.len())]),
                 _ => {
                     if let Some(byte) = bytes.get_mut(at) {
-                        *byte = random.next() as u8;
+                        *byte = random.next_u64() as u8;
                     }
                 }
             }

@@ -11,7 +11,6 @@
 
 pub mod emulate;
 mod pacer;
-mod random;
 pub mod scenario;
 mod shape;
 mod topology;

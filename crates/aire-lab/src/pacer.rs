@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use aire_types::Random;
+
 use crate::LinkShape;
-use crate::random::Random;
 
 /// Why a packet vanished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +43,10 @@ pub(crate) struct Pacer {
 }
 
 impl Pacer {
-    pub(crate) fn new(random: Random, now: Instant) -> Self {
-        Pacer { random, free_at: now, last_exit: now }
+    /// The direction `from` → `to` of a network with this seed.
+    pub(crate) fn for_link(seed: u64, from: usize, to: usize, now: Instant) -> Self {
+        let link = ((from as u64) << 32 | to as u64).wrapping_mul(0xd129_0d3e_b6a5_1c45);
+        Pacer { random: Random::new(seed ^ link), free_at: now, last_exit: now }
     }
 
     /// When `bytes` that enter now leave at the other end.
@@ -128,7 +131,7 @@ mod tests {
 
     fn pacer() -> (Pacer, Instant) {
         let now = Instant::now();
-        (Pacer::new(Random::for_link(7, 0, 1), now), now)
+        (Pacer::for_link(7, 0, 1, now), now)
     }
 
     #[test]

@@ -29,7 +29,6 @@ mod message;
 mod output;
 mod own;
 mod query;
-mod random;
 mod registry;
 mod spread;
 mod sync;

@@ -102,7 +102,7 @@ impl Registry {
         self.outputs.push_back(Output::Sign(Unsigned { rank: self.own.rank, ttl_s, body: body.clone() }));
         self.own.signed_at = Some(now);
         // Never later than a third of the life that was promised.
-        self.own.publish_at = now + self.random.jitter(renewal, 0.8, 1.0);
+        self.own.publish_at = now + self.random.scale(renewal, 0.8, 1.0);
     }
 
     /// Between two renewals: the larger the mesh, the rarer, so that all of them together stay at one rate.

@@ -1,10 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use aire_types::{NodeName, Time};
+use aire_types::{NodeName, Random, Time};
 
 use crate::member::same_but_for_load;
 use crate::own::Own;
-use crate::random::Random;
 use crate::{Config, Member, Output, Rank, Stats, VerifiedRecord};
 
 /// What is left of an expired record.
@@ -63,7 +62,7 @@ impl Registry {
     /// An empty registry; `now` starts its timers.
     pub fn new(now: Time, config: Config) -> Self {
         let mut random = Random::new(config.seed);
-        let sync_at = now + random.jitter(config.sync_interval, 0.0, 1.0);
+        let sync_at = now + random.scale(config.sync_interval, 0.0, 1.0);
         Registry {
             own: Own::new(config.incarnation),
             random,
@@ -222,7 +221,7 @@ impl Registry {
             self.tombstones.retain(|_, tombstone| now < tombstone.until);
             self.wanted.retain(|_, wanted| now < wanted.until);
             self.sync_with_one(now);
-            self.sync_at = now + self.random.jitter(self.config.sync_interval, 0.75, 1.25);
+            self.sync_at = now + self.random.scale(self.config.sync_interval, 0.75, 1.25);
         }
     }
 

@@ -263,7 +263,7 @@ impl Brain {
         if settled && from.is_some() {
             let improvement = from.as_ref().is_some_and(|(path, _)| usable(path));
             let hold = if improvement { self.config.dwell } else { FORCED_HOLD };
-            choice.hold_until = now + hold.mul_f64(1.0 + 0.5 * self.random.unit());
+            choice.hold_until = now + self.random.scale(hold, 1.0, 1.5);
         }
         let route = |path: Path| RouteId { instance: instance.clone(), path };
         self.outputs.push_back(Output::Event(Event::Preferred {

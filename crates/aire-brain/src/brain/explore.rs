@@ -90,7 +90,7 @@ impl Brain {
             destination.routes.insert(Path::via(node), Route::new());
         }
         add_pairs(now, &mut destination, &usable, &instance.node);
-        destination.rotate_at = now + ROTATION.mul_f64(0.75 + 0.5 * self.random.unit());
+        destination.rotate_at = now + self.random.scale(ROTATION, 0.75, 1.25);
         self.destinations.insert(instance.clone(), destination);
         self.prober.due_at = self.prober.due_at.min(now);
     }
@@ -112,7 +112,7 @@ impl Brain {
         let pause = if new { REVIEW_NEW } else { REVIEW };
         self.review_at = match instances.is_empty() {
             true => Time::NEVER,
-            false => now + pause.mul_f64(0.75 + 0.5 * self.random.unit()),
+            false => now + self.random.scale(pause, 0.75, 1.25),
         };
     }
 

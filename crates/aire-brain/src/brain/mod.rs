@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aire_types::{
-    AppName, AppProfile, Class, Decision, Instance, NodeName, Override, RouteId, Snapshot, Source, Time,
+    AppName, AppProfile, Class, Decision, Instance, NodeName, Override, Random, RouteId, Snapshot, Source,
+    Time,
 };
 
 pub use choose::Explanation;
@@ -19,7 +20,6 @@ use crate::destination::{Destination, Route};
 use crate::output::Output;
 use crate::policy::Policy;
 use crate::probe::Prober;
-use crate::random::Random;
 use crate::rule::Rule;
 use crate::topology::{InstanceInfo, RelayInfo};
 

@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use aire_types::{Path, Time};
+use aire_types::{Path, Random, Time};
 
+use super::CarrierId;
 use super::carrier::{Progress, TcpFacts, Watched};
 use super::path::PathHealth;
 use super::rtt::Rtt;
-use super::{CarrierId, Random};
 
 /// How the leave loop is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -275,7 +275,7 @@ impl Leave {
     }
 
     fn next_ping(&mut self, now: Time) -> Time {
-        self.config.ping_interval.map_or(Time::NEVER, |interval| now + self.random.around(interval))
+        self.config.ping_interval.map_or(Time::NEVER, |interval| now + self.random.scale(interval, 0.8, 1.2))
     }
 
     fn timeout(&self, watched: &Watched) -> Duration {
@@ -382,7 +382,7 @@ impl Leave {
         let Some(interval) = self.config.ping_interval else { return };
         for (carrier, watched) in &mut self.carriers {
             if watched.outstanding_since.is_none() && watched.next_ping <= now {
-                watched.next_ping = now + self.random.around(interval);
+                watched.next_ping = now + self.random.scale(interval, 0.8, 1.2);
                 self.outputs.push_back(LeaveOutput::Ping { carrier: *carrier });
             }
         }

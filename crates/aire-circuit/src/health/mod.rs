@@ -4,12 +4,10 @@ mod carrier;
 mod change;
 mod leave;
 mod path;
-mod random;
 mod rtt;
 
 pub use carrier::{Progress, TcpFacts};
 pub use leave::{Leave, LeaveConfig, LeaveOutput, Symptom};
-pub(crate) use random::Random;
 
 use std::fmt;
 

@@ -84,7 +84,7 @@ impl Pool {
         let doubled = self.config.backoff.saturating_mul(1 << slot.failures.min(16));
         slot.failures = slot.failures.saturating_add(1);
         let wait = doubled.max(least).min(self.config.backoff_most);
-        slot.retry_at = now + self.random.around(wait);
+        slot.retry_at = now + self.random.scale(wait, 0.8, 1.2);
     }
 
     /// Gives a circuit back when no slot and no carrier uses it.

@@ -43,7 +43,7 @@ impl Pool {
     pub(super) fn step_move(&mut self, now: Time) {
         let Some(moving) = self.moving.as_mut().filter(|moving| moving.next <= now) else { return };
         let step = self.leave.smoothed(moving.to).unwrap_or(STEP_UNKNOWN).max(STEP_LEAST);
-        moving.next = now + self.random.around(step);
+        moving.next = now + self.random.scale(step, 0.8, 1.2);
         let share = 1.0 / f64::from(moving.tenths_left);
         moving.tenths_left -= 1;
         let (to, over) = (moving.to, moving.tenths_left == 0);

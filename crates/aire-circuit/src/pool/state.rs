@@ -1,11 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use aire_types::{Path, Time};
+use aire_types::{Path, Random, Time};
 use aire_wire::CircuitId;
 
 use super::config::{LeftBecause, PoolConfig, PoolOutput, Wants};
-use crate::health::{CarrierId, Leave, Random};
+use crate::health::{CarrierId, Leave};
 
 /// What is known of a path's circuit.
 #[derive(Clone, Debug, Default)]

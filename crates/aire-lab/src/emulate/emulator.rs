@@ -12,7 +12,6 @@ use super::AddressMap;
 use super::datagrams::Datagrams;
 use super::stream::{Rate, Way, accept};
 use crate::pacer::Pacer;
-use crate::random::Random;
 use crate::{LinkShape, Topology, TopologyError};
 
 /// One agent of the emulated network.
@@ -75,7 +74,7 @@ impl Emulator {
         let now = Instant::now();
         let ways: BTreeMap<_, _> = pairs(places.len())
             .map(|(from, to)| {
-                let rate = Rate::new(Pacer::new(Random::for_link(SEED, from, to), now));
+                let rate = Rate::new(Pacer::for_link(SEED, from, to, now));
                 ((from, to), Way::new(topology.watch(from, to), rate))
             })
             .collect();
@@ -90,7 +89,7 @@ impl Emulator {
                 from: places[from].address,
                 to: places[to].address,
                 shape: topology.watch(from, to),
-                pacer: Pacer::new(Random::for_link(SEED.wrapping_add(1), from, to), now),
+                pacer: Pacer::for_link(SEED.wrapping_add(1), from, to, now),
             };
             runtime.spawn(datagrams.run());
         }

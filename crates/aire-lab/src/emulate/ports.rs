@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::random::Random;
+use aire_types::Random;
 
 /// Below it are well-known services.
 const FIRST_PORT: u16 = 10_000;
@@ -28,7 +28,7 @@ pub fn free_addresses(count: usize) -> io::Result<Vec<SocketAddr>> {
         if held.len() == count {
             break;
         }
-        let port = ports.start + (random.unit() * f64::from(ports.end - ports.start)) as u16;
+        let port = ports.start + random.below(usize::from(ports.end - ports.start)) as u16;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         if let (Ok(listener), Ok(udp)) = (TcpListener::bind(address), UdpSocket::bind(address)) {
             held.push((address, listener, udp));

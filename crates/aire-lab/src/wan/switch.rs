@@ -19,7 +19,6 @@ use rustix::time::{
 use super::packet;
 use crate::Topology;
 use crate::pacer::{Dropped, Pacer};
-use crate::random::Random;
 
 /// Packets that one device may send before the others have their turn.
 const TURN: usize = 64;
@@ -90,7 +89,7 @@ impl Switch {
         epoll::add(&poll, &*stop, epoll::EventData::new_u64(STOP), readable)?;
         epoll::add(&poll, &timer, epoll::EventData::new_u64(TIMER), readable)?;
         let now = Instant::now();
-        let pacer = |i: usize| Pacer::new(Random::for_link(seed, i / size, i % size), now);
+        let pacer = |i: usize| Pacer::for_link(seed, i / size, i % size, now);
         let forwarding = Forwarding {
             pacers: (0..size * size).map(pacer).collect(),
             ports,
