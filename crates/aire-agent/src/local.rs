@@ -187,7 +187,7 @@ async fn place(
 /// What an application is told about a reset that came in place of its connection.
 fn refusal(code: ResetCode) -> Refusal {
     match code {
-        ResetCode::NotAllowed | ResetCode::PolicyChanged => Refusal::NotAllowed,
+        ResetCode::NotAllowed | ResetCode::PolicyChanged | ResetCode::Revoked => Refusal::NotAllowed,
         ResetCode::NoSuchApp => Refusal::NoSuchApp,
         ResetCode::TargetRefused => Refusal::TargetRefused,
         ResetCode::TargetTimedOut => Refusal::TimedOut,

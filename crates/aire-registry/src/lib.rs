@@ -22,10 +22,13 @@
 //!   however many links it has. Renewals get rarer in larger meshes. Load and free memory ride along with renewals.
 //! - Anti-entropy at link-up and every [`Config::sync_interval`] with one link: hashes by bucket, then the entries of
 //!   the buckets that differ, then the records that either side lacks.
+//!
+//! Beside the records travel the authority's [`Notices`], each kind in one version for all.
 
 mod config;
 mod member;
 mod message;
+mod notices;
 mod output;
 mod own;
 mod query;
@@ -36,5 +39,6 @@ mod sync;
 pub use config::Config;
 pub use member::{Member, Rank, VerifiedRecord};
 pub use message::encoded_len;
+pub use notices::{NoticeOutput, Notices};
 pub use output::{Output, Stats, Unsigned};
 pub use registry::Registry;

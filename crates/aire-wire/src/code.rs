@@ -53,6 +53,8 @@ code! {
         Limit = 9 => "a limit was reached",
         /// The peer broke the protocol.
         Protocol = 10 => "the peer broke the protocol",
+        /// The identity of one of its ends was revoked.
+        Revoked = 11 => "the identity of one end was revoked",
     }
 }
 
@@ -73,6 +75,18 @@ code! {
         Revoked = 5 => "revoked",
         /// A limit of the agent was reached.
         Limit = 6 => "limit reached",
+        /// The certificate of one of its ends ran out.
+        Expired = 7 => "a certificate ran out",
+    }
+}
+
+code! {
+    /// What a notice of the authority is about.
+    NoticeKind {
+        /// The mesh's policies.
+        Policy = 1 => "policy",
+        /// Whose certificates do not count any more.
+        Revocations = 2 => "revocations",
     }
 }
 

@@ -1,7 +1,10 @@
 use aire_types::{Incarnation, NodeName};
 
 use crate::codec::{put_bytes, put_text};
-use crate::{CircuitClose, CircuitId, DecodeError, Offer, Reader, Record, RefusalCode, put_varint};
+use crate::{
+    CircuitClose, CircuitId, DecodeError, Notice, NoticeVersions, Offer, Reader, Record, RefusalCode,
+    put_varint,
+};
 
 /// The longest message, bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -91,6 +94,10 @@ pub enum Message {
     Renewal(Vec<u8>),
     /// The authority's answer.
     Renewed(Vec<u8>),
+    /// Which notices the sender holds.
+    Held(NoticeVersions),
+    /// What the authority says to the whole mesh.
+    Notice(Notice),
 }
 
 impl Message {
@@ -154,6 +161,15 @@ impl Message {
                 out.push(11);
                 put_bytes(&mut out, bytes);
             }
+            Message::Held(versions) => {
+                out.extend_from_slice(&[15, 0]);
+                put_varint(&mut out, versions.policy);
+                put_varint(&mut out, versions.revocations);
+            }
+            Message::Notice(notice) => {
+                out.push(15);
+                notice.write(&mut out);
+            }
         }
         out
     }
@@ -200,10 +216,21 @@ impl Message {
             },
             10 => Message::Renewal(reader.bytes(MAX_RENEWAL, "renewal")?.to_vec()),
             11 => Message::Renewed(reader.bytes(MAX_RENEWAL, "renewed")?.to_vec()),
+            15 => read_notice(&mut reader)?,
             got => return Err(DecodeError::Unknown { what: "message type", got: got.into() }),
         };
         reader.end()?;
         Ok(message)
+    }
+}
+
+fn read_notice(reader: &mut Reader<'_>) -> Result<Message, DecodeError> {
+    match reader.u8("notice kind")? {
+        0 => Ok(Message::Held(NoticeVersions {
+            policy: reader.varint("policy version")?,
+            revocations: reader.varint("revocations version")?,
+        })),
+        kind => Ok(Message::Notice(Notice::read(reader, kind)?)),
     }
 }
 
@@ -244,6 +271,7 @@ pub(crate) fn known<T>(what: &'static str, byte: u8, from: fn(u8) -> Option<T>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NoticeKind;
 
     fn samples() -> Vec<Message> {
         let node = NodeName::new("n1").unwrap();
@@ -280,6 +308,15 @@ mod tests {
             Message::CircuitClose { circuit, code: CircuitClose::Draining, reason: String::new() },
             Message::Renewal(vec![1; 500]),
             Message::Renewed(vec![2; 1500]),
+            Message::Held(NoticeVersions { policy: 3, revocations: 70_000 }),
+            Message::Notice(Notice {
+                kind: NoticeKind::Revocations,
+                version: 9,
+                mesh: "prod".parse().unwrap(),
+                issued: 1_700_000_000,
+                body: b"{\"revoked\":[]}".to_vec(),
+                signature: vec![4; 70],
+            }),
         ]
     }
 

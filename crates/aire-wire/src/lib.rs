@@ -6,15 +6,20 @@ mod code;
 mod codec;
 mod control;
 mod frame;
+mod notice;
 mod preamble;
 mod probe;
 mod record;
 mod request;
 
-pub use code::{CarrierClose, CircuitClose, RefusalCode, ResetCode};
+pub use code::{CarrierClose, CircuitClose, NoticeKind, RefusalCode, ResetCode};
 pub use codec::{DecodeError, Reader, put_bytes, put_text, put_varint, varint_len};
 pub use control::{DigestEntry, MAX_MESSAGE, Message};
 pub use frame::{ACK_DELAY, Frame, INITIAL_CREDIT, MAX_DATA, StreamId};
+pub use notice::{
+    MAX_NOTICE_BODY, Notice, NoticeVersions, PolicyBody, PolicyText, Revocation, RevocationsBody, Subject,
+    SubjectError,
+};
 pub use preamble::{PREAMBLE_LEN, Preamble, PreambleKind};
 pub use probe::{PROBE_LEN, Probe, ProbeKind};
 pub use record::{Record, RecordBody};

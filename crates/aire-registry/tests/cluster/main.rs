@@ -1,5 +1,6 @@
 //! Registries in clusters on a virtual clock.
 
 mod faults;
+mod notices;
 mod sim;
 mod traffic;

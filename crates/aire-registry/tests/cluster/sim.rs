@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use aire_registry::{Config, Output, Rank, Registry, Unsigned, VerifiedRecord};
-use aire_types::{Identity, Incarnation, NodeName, NodeProfile, Time};
-use aire_wire::{Message, Record, RecordBody};
+use aire_registry::{Config, NoticeOutput, Notices, Output, Rank, Registry, Unsigned, VerifiedRecord};
+use aire_types::{Identity, Incarnation, MeshName, NodeName, NodeProfile, Time};
+use aire_wire::{Message, Notice, NoticeKind, Record, RecordBody};
 
 /// Reproducible numbers for the network and the faults.
 pub(crate) struct Dice(u64);
@@ -32,6 +32,10 @@ impl Dice {
 
 pub(crate) fn identity(name: &str) -> Identity {
     format!("spiffe://sim/app/app-{}/{name}", name.len() % 3).parse().expect("a good identity")
+}
+
+pub(crate) fn mesh() -> MeshName {
+    MeshName::new("sim").expect("a good name")
 }
 
 fn fnv(bytes: &[u8]) -> u64 {
@@ -91,10 +95,22 @@ pub(crate) fn body(zone: &str) -> RecordBody {
     }
 }
 
+/// Stands for the authority's ECDSA.
+pub(crate) fn sign_notice(notice: &Notice) -> Vec<u8> {
+    fnv(&[&notice.signed()[..], b"authority"].concat()).to_be_bytes().repeat(9)
+}
+
 /// One node: the registry and what an agent does around it.
 pub(crate) struct Host {
     pub(crate) identity: Identity,
     pub(crate) registry: Option<Registry>,
+    pub(crate) notices: Notices,
+    /// What is on its disk.
+    pub(crate) kept: BTreeMap<NoticeKind, Notice>,
+    /// Notices that it refused: from whom, and why.
+    pub(crate) refused: Vec<(Option<NodeName>, String)>,
+    /// Full copies of notices that it was sent.
+    pub(crate) copies: u64,
     pub(crate) incarnation: u64,
     pub(crate) bytes_sent: u64,
     pub(crate) messages_sent: u64,
@@ -140,6 +156,10 @@ impl Sim {
         let host = |i: usize| Host {
             identity: identity(&format!("node-{i}")),
             registry: None,
+            notices: Notices::new(mesh(), i as u64),
+            kept: BTreeMap::new(),
+            refused: Vec::new(),
+            copies: 0,
             incarnation: 0,
             bytes_sent: 0,
             messages_sent: 0,
@@ -202,6 +222,8 @@ impl Sim {
         it.incarnation = incarnation;
         it.highest.clear();
         it.registry = Some(registry);
+        it.notices = Notices::new(mesh(), seed);
+        it.kept.values().for_each(|notice| it.notices.restore(notice.clone()));
         it.wake = Time::NEVER;
         self.settle(host);
         for pair in self.wires_of(host) {
@@ -232,11 +254,14 @@ impl Sim {
         for (host, peer) in [pair, (pair.1, pair.0)] {
             let peer = self.name(peer);
             let now = self.now;
-            if let Some(registry) = &mut self.hosts[host].registry {
+            let it = &mut self.hosts[host];
+            if let Some(registry) = &mut it.registry {
                 if up {
-                    registry.handle_link_up(now, peer);
+                    registry.handle_link_up(now, peer.clone());
+                    it.notices.handle_link_up(now, peer);
                 } else {
                     registry.handle_link_down(now, &peer);
+                    it.notices.handle_link_down(&peer);
                 }
             }
             self.settle(host);
@@ -286,6 +311,7 @@ impl Sim {
                 && let Some(registry) = &self.hosts[host].registry
             {
                 registry.check_invariants();
+                self.hosts[host].notices.check_invariants();
             }
         }
         self.now = end;
@@ -303,6 +329,7 @@ impl Sim {
         it.wake = Time::NEVER;
         if let Some(registry) = &mut it.registry {
             registry.handle_timeout(self.now);
+            it.notices.handle_timeout(self.now);
             self.settle(host);
         }
     }
@@ -319,7 +346,24 @@ impl Sim {
                     self.receive(to, &sender, record);
                 }
             }
+            Message::Held(versions) => self.hosts[to].notices.handle_held(self.now, &sender, versions),
+            Message::Notice(notice) => self.receive_notice(to, Some(&sender), notice),
             message => self.on(to, |registry, now| registry.handle_message(now, &sender, &message)),
+        }
+        self.settle(to);
+    }
+
+    /// What an agent does with a notice; `from` is `None` for the authority's own folder.
+    pub(crate) fn receive_notice(&mut self, to: usize, from: Option<&NodeName>, notice: Notice) {
+        let it = &mut self.hosts[to];
+        it.copies += 1;
+        if it.notices.wants(self.now, from, &notice) {
+            if sign_notice(&notice) == notice.signature {
+                it.notices.handle_notice(self.now, from, notice);
+            } else {
+                let why = "forged".to_owned();
+                it.notices.handle_forgery(from, notice.kind, notice.version, why);
+            }
         }
         self.settle(to);
     }
@@ -384,9 +428,21 @@ impl Sim {
                 }
             }
         }
+        while let Some(output) = self.hosts[host].notices.poll_output() {
+            let it = &mut self.hosts[host];
+            match output {
+                NoticeOutput::Send { to, message } => self.send(host, &to, &message),
+                NoticeOutput::Adopted(notice) => {
+                    let before = it.kept.insert(notice.kind, notice.clone());
+                    assert!(before.is_none_or(|before| before.version < notice.version), "an older notice");
+                }
+                NoticeOutput::Refused { from, why, .. } => it.refused.push((from, why)),
+            }
+        }
         let it = &mut self.hosts[host];
-        let wanted =
-            it.registry.as_ref().and_then(Registry::poll_timeout).unwrap_or(Time::NEVER).max(self.now);
+        let notices = it.notices.poll_timeout().unwrap_or(Time::NEVER);
+        let wanted = it.registry.as_ref().and_then(Registry::poll_timeout).unwrap_or(Time::NEVER);
+        let wanted = wanted.min(notices).max(self.now);
         if wanted < it.wake {
             it.wake = wanted;
             self.serial += 1;
