@@ -3,12 +3,13 @@
 use std::process::{Command, Stdio};
 
 /// A program, the package that has it, and what cannot be tested without.
-const NEEDED: [(&str, &str, &str); 5] = [
+const NEEDED: [(&str, &str, &str); 6] = [
     ("ip", "iproute2", "the packet-level lab"),
     ("nft", "nftables", "the firewall posture of a node"),
     ("curl", "curl", "a mesh that carries curl"),
     ("iperf3", "iperf3", "a mesh that carries iperf3"),
     ("psql", "postgresql", "a mesh that carries psql"),
+    ("nginx", "nginx-light", "an app that learns who calls"),
 ];
 
 /// Installs what is missing, where this is possible; says what stays missing and what that affects.

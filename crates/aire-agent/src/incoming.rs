@@ -7,20 +7,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aire_circuit::{Accepted, Leave, LeaveConfig};
+use aire_ingress::ProxyHeader;
 use aire_net::Carrier;
 use aire_stream::CarrierId;
 use aire_types::{AppName, Class, Identity, Incarnation, NodeName, Path};
 use aire_wire::{AssociationId, CarrierClose, EXPORTER_JOIN, Frame, ResetCode, StreamId};
 use bytes::Bytes;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::agent::Agent;
 use crate::carry::{Association, Keeper, Report, carrier, stream};
+use crate::config::ProxyProtocol;
 use crate::crypto::hmac_sha256;
 use crate::happening::{Happening, Kind};
-use crate::ledger::Ending;
+use crate::ledger::{Ending, stream_id};
 
 /// How long a peer may take to say which association its carrier joins.
 const JOIN_DEADLINE: Duration = Duration::from_secs(5);
@@ -206,7 +209,7 @@ impl Incoming {
 
     /// One stream: is it allowed, does the app take it, then bytes.
     async fn serve(self: Arc<Self>, agent: Arc<Agent>, stream: StreamId, class: Class, app: AppName) {
-        match self.open_target(&agent, &app, class).await {
+        match self.open_target(&agent, stream, &app, class).await {
             Ok(socket) => {
                 self.association.accept(stream);
                 stream::run(Arc::clone(&self.association), stream, socket, Bytes::new()).await;
@@ -218,7 +221,13 @@ impl Incoming {
         }
     }
 
-    async fn open_target(&self, agent: &Agent, app: &AppName, class: Class) -> Result<TcpStream, ResetCode> {
+    async fn open_target(
+        &self,
+        agent: &Arc<Agent>,
+        stream: StreamId,
+        app: &AppName,
+        class: Class,
+    ) -> Result<TcpStream, ResetCode> {
         let served = agent.config.app.as_ref().filter(|served| served.name == *app);
         let served = served.ok_or(ResetCode::NoSuchApp)?;
         if agent.is_draining() {
@@ -229,7 +238,14 @@ impl Incoming {
             agent.deny(&self.peer, app, &verdict.reason);
             return Err(ResetCode::NotAllowed);
         }
-        let socket = match timeout(TARGET_DEADLINE, TcpStream::connect(&served.target)).await {
+        let connect = async {
+            let mut socket = TcpStream::connect(&served.target).await?;
+            if let Some(ProxyProtocol::V2) = served.proxy_protocol {
+                self.introduce(agent, stream, app, &mut socket).await?;
+            }
+            Ok::<_, std::io::Error>(socket)
+        };
+        let socket = match timeout(TARGET_DEADLINE, connect).await {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) => {
                 let text = format!("{app} at {} refused a connection: {error}", served.target);
@@ -246,6 +262,27 @@ impl Incoming {
         // Until both ends are acknowledged, the end of this agent is a reset for the app.
         let _ = socket.set_zero_linger();
         Ok(socket)
+    }
+
+    /// Tells the application who calls. It is the connection's beginning, so nothing that a caller sends can pass for it.
+    async fn introduce(
+        &self,
+        agent: &Arc<Agent>,
+        stream: StreamId,
+        app: &AppName,
+        socket: &mut TcpStream,
+    ) -> std::io::Result<()> {
+        // A record's addresses are the caller's own claim, and applications may trust addresses.
+        let seen =
+            agent.control(|_, control| control.links().get(&self.peer.node).map(|link| link.remote().ip()));
+        let header = ProxyHeader {
+            source: seen,
+            destination: socket.peer_addr()?,
+            caller: &self.peer,
+            app,
+            id: &stream_id(self.id, stream),
+        };
+        socket.write_all(&header.encode()).await
     }
 
     /// Streams that a changed policy does not allow any more are reset.

@@ -27,6 +27,11 @@ struct Entry {
 #[derive(Default)]
 pub(crate) struct Ledger(Mutex<BTreeMap<(AssociationId, StreamId), Entry>>);
 
+/// A stream's name for operators and applications.
+pub(crate) fn stream_id(association: AssociationId, stream: StreamId) -> String {
+    format!("{association}-{stream}")
+}
+
 /// How a stream ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ending {
@@ -93,7 +98,7 @@ impl Ledger {
             let state = association.read(|core| core.stream(stream))?;
             let path = state.carrier.and_then(|carrier| association.path_of(carrier));
             Some(StreamRow {
-                id: format!("{id}-{stream}"),
+                id: stream_id(id, stream),
                 app: entry.app,
                 peer: entry.peer,
                 class: entry.class,

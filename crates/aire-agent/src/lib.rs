@@ -22,7 +22,8 @@ mod upkeep;
 mod view;
 
 pub use config::{
-    Config, ConfigError, DEFAULT_ADMIN, DEFAULT_LISTEN, RawApp, RawConfig, RawRelay, RawTo, Served, To,
+    Config, ConfigError, DEFAULT_ADMIN, DEFAULT_LISTEN, ProxyProtocol, RawApp, RawConfig, RawRelay, RawTo,
+    Served, To,
 };
 pub use gate::GateError;
 pub use membership::MembershipError;

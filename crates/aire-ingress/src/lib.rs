@@ -1,4 +1,4 @@
-//! How applications reach the mesh: listeners, SOCKS5 and HTTP CONNECT.
+//! How applications reach the mesh: listeners, SOCKS5 and HTTP CONNECT; and how they learn who reached them: [`ProxyHeader`].
 //!
 //! A [`Listener`] accepts connections, finds out which app each one wants, and hands it over as an [`Arrival`]. Whoever
 //! receives it looks for a way through the mesh and then says [`Arrival::accept`] or [`Arrival::refuse`], which
@@ -13,10 +13,12 @@ mod handshake;
 mod listener;
 mod notice;
 pub mod parse;
+mod proxy_header;
 mod refusal;
 
 pub use arrival::{Accepted, Arrival};
 pub use destination::{Foreign, parse_destination};
 pub use listener::{BindError, Kind, Limits, Listener};
 pub use notice::{Notice, Trouble};
+pub use proxy_header::{ProxyHeader, TYPE_SPIFFE_ID};
 pub use refusal::Refusal;

@@ -147,6 +147,9 @@ pub(crate) struct Run {
     /// Serve this app; connections to it go to HOST:PORT
     #[arg(long, value_name = "NAME=HOST:PORT")]
     pub(crate) app: Option<String>,
+    /// Tell the app who calls, before each connection's first byte
+    #[arg(long, value_name = "VERSION", requires = "app", value_parser = ["v2"])]
+    pub(crate) proxy_protocol: Option<String>,
     /// Listen here for connections to an app
     #[arg(long, value_name = "APP=ADDR:PORT")]
     pub(crate) to: Vec<String>,

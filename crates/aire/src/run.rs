@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use aire_agent::{Config, RawApp, RawConfig, RawRelay, RawTo};
+use aire_agent::{Config, ProxyProtocol, RawApp, RawConfig, RawRelay, RawTo};
 use aire_types::AppProfile;
 use tracing_subscriber::EnvFilter;
 
@@ -52,6 +52,7 @@ fn start_logging(json: bool) {
 fn flags_as_config(flags: Run) -> Result<RawConfig, Failure> {
     let app = flags.app.as_deref().map(|text| pair("--app", text)).transpose()?;
     let to = flags.to.iter().map(|text| pair("--to", text)).collect::<Result<Vec<_>, _>>()?;
+    let proxy_protocol = flags.proxy_protocol.map(|_| ProxyProtocol::V2);
     Ok(RawConfig {
         node: flags.node,
         listen: flags.listen,
@@ -61,7 +62,12 @@ fn flags_as_config(flags: Run) -> Result<RawConfig, Failure> {
         join: flags.join,
         authority: flags.authority,
         seeds: flags.seed,
-        app: app.map(|(name, target)| RawApp { name, target, profile: AppProfile::default() }),
+        app: app.map(|(name, target)| RawApp {
+            name,
+            target,
+            profile: AppProfile::default(),
+            proxy_protocol,
+        }),
         to: to.into_iter().map(|(app, listen)| RawTo { app, listen, class: None }).collect(),
         socks: flags.socks,
         policy: flags.policy,

@@ -2,7 +2,7 @@
 
 mod raw;
 
-pub use raw::{RawApp, RawConfig, RawRelay, RawTo};
+pub use raw::{ProxyProtocol, RawApp, RawConfig, RawRelay, RawTo};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -66,6 +66,8 @@ pub struct Served {
     pub target: String,
     /// What it tells the mesh about itself.
     pub profile: AppProfile,
+    /// What it is told about each connection.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// A local port that leads to an app.
@@ -204,6 +206,7 @@ fn served(raw: &RawApp) -> Result<Served, ConfigError> {
         name: raw.name.parse().map_err(|error| wrong("app", format!("{error}")))?,
         target: host_port("app", &raw.target)?,
         profile: raw.profile.clone(),
+        proxy_protocol: raw.proxy_protocol,
     })
 }
 
@@ -266,6 +269,7 @@ mod tests {
             name = "echo"
             target = "localhost:8080"
             profile = { priority = 6, class = "bulk" }
+            proxy_protocol = "v2"
             [[to]]
             app = "db"
             listen = "127.0.0.1:5432"
@@ -276,7 +280,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.node.as_str(), "n1");
-        assert_eq!(config.app.unwrap().profile.priority.get(), 6);
+        let app = config.app.unwrap();
+        assert_eq!((app.profile.priority.get(), app.proxy_protocol), (6, Some(ProxyProtocol::V2)));
         assert_eq!(config.to[0].listen.port(), 5432);
         assert_eq!(config.overrides.len(), 1);
     }

@@ -17,6 +17,16 @@ pub struct RawApp {
     /// What it tells the mesh about itself.
     #[serde(default)]
     pub profile: AppProfile,
+    /// What it is told about each connection.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// How an app is told who calls, before a connection's first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum ProxyProtocol {
+    /// The PROXY protocol's binary header.
+    #[serde(rename = "v2")]
+    V2,
 }
 
 /// A local port that leads to an app, as written.
@@ -122,8 +132,10 @@ impl RawConfig {
             underlay
         );
         if let Some(app) = flags.app {
-            let profile = self.app.take().filter(|own| own.name == app.name).map(|own| own.profile);
-            self.app = Some(RawApp { profile: profile.unwrap_or(app.profile), ..app });
+            let own = self.app.take().filter(|own| own.name == app.name);
+            let proxy_protocol = app.proxy_protocol.or(own.as_ref().and_then(|own| own.proxy_protocol));
+            let profile = own.map_or(app.profile, |own| own.profile);
+            self.app = Some(RawApp { profile, proxy_protocol, ..app });
         }
         if flags.relay.enabled.is_some() {
             self.relay.enabled = flags.relay.enabled;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod callers;
 mod commands;
 mod intruders;
 mod programs;
