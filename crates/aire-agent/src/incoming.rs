@@ -10,7 +10,7 @@ use aire_circuit::{Accepted, Leave, LeaveConfig};
 use aire_ingress::ProxyHeader;
 use aire_net::Carrier;
 use aire_stream::CarrierId;
-use aire_types::{AppName, Class, Identity, Incarnation, NodeName, Path};
+use aire_types::{AppName, Class, Identity, Incarnation, NodeName, Path, Protocol};
 use aire_wire::{AssociationId, CarrierClose, EXPORTER_JOIN, Frame, ResetCode, StreamId};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
@@ -182,7 +182,12 @@ impl Incoming {
     async fn follow(self: Arc<Self>, agent: Arc<Agent>, mut reports: mpsc::UnboundedReceiver<Report>) {
         while let Some(report) = reports.recv().await {
             match report {
-                Report::Incoming { stream, class, app } => {
+                // Flows of datagrams reach no app here yet.
+                Report::Incoming { stream, protocol: Protocol::Udp, .. } => {
+                    self.association.reset(stream, ResetCode::NoSuchApp);
+                    self.association.forget(stream);
+                }
+                Report::Incoming { stream, class, app, .. } => {
                     // Noted here and not in its own task, so that its beginning comes before its end.
                     let about = (app.clone(), self.peer.node.clone(), class);
                     agent.ledger.begin(&agent, self.id, &self.association, stream, about);

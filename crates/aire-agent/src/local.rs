@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aire_ingress::{Arrival, Kind as ListenerKind, Listener, Notice, Refusal};
-use aire_types::{Class, Instance, RouteId};
+use aire_types::{Class, Instance, Protocol, RouteId};
 use aire_wire::{ResetCode, StreamId};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -120,7 +120,7 @@ async fn attempt_open(
     deadline: Instant,
 ) -> Result<StreamId, Option<ResetCode>> {
     let association = &outgoing.association;
-    let stream = match association.open(class, arrival.app.clone()) {
+    let stream = match association.open(class, Protocol::Tcp, arrival.app.clone()) {
         Ok(stream) => stream,
         Err(OpenError::Over) => return Err(Some(ResetCode::PeerRestarted)),
         Err(OpenError::Refused(error)) => {

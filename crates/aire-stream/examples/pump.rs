@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use aire_stream::{Association, Budget, CarrierId, Config, Output, Read, Side};
-use aire_types::{AppName, Class, Time};
+use aire_types::{AppName, Class, Protocol, Time};
 use aire_wire::{Frame, StreamId};
 use bytes::Bytes;
 
@@ -92,7 +92,9 @@ impl Pump {
     fn open(&mut self, count: usize) -> Vec<StreamId> {
         let app = AppName::new("sink").expect("a name");
         let now = self.now();
-        let open = |_| self.source.open(now, Class::Interactive, app.clone()).expect("room for a stream");
+        let open = |_| {
+            self.source.open(now, Class::Interactive, Protocol::Tcp, app.clone()).expect("room for a stream")
+        };
         let streams: Vec<_> = (0..count).map(open).collect();
         self.exchange();
         while let Some(output) = self.destination.poll_output() {

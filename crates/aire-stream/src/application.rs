@@ -1,4 +1,4 @@
-use aire_types::{AppName, Class, Time};
+use aire_types::{AppName, Class, Protocol, Time};
 use aire_wire::{ACK_DELAY, ResetCode, StreamId};
 use bytes::Bytes;
 
@@ -12,7 +12,13 @@ impl Association {
     ///
     /// # Errors
     /// Not the source, or as many streams as allowed.
-    pub fn open(&mut self, now: Time, class: Class, app: AppName) -> Result<StreamId, OpenRefused> {
+    pub fn open(
+        &mut self,
+        now: Time,
+        class: Class,
+        protocol: Protocol,
+        app: AppName,
+    ) -> Result<StreamId, OpenRefused> {
         if self.config.side != Side::Source {
             return Err(OpenRefused::NotTheSource);
         }
@@ -23,6 +29,7 @@ impl Association {
         self.next_stream += 1;
         let mut stream = Box::new(Stream::new(now, id));
         stream.class = class;
+        stream.protocol = protocol;
         stream.app = Some(app);
         stream.control.demand(Kinds::OPEN);
         let to = self.carriers.best();

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use aire_types::{AppName, Class, Time};
+use aire_types::{AppName, Class, Protocol, Time};
 use aire_wire::{Frame, ResetCode, StreamId};
 use bytes::Bytes;
 
@@ -45,8 +45,8 @@ impl Association {
             (Frame::Credit { stream, offset }, _) => self.on_credit(stream, offset),
             (Frame::Fin { stream, offset }, _) => self.on_fin(now, id, stream, offset),
             (Frame::Reset { stream, code }, _) => self.on_reset(id, stream, code),
-            (Frame::Open { stream, class, app }, Side::Destination) => {
-                self.on_open(now, id, stream, class, app)
+            (Frame::Open { stream, class, protocol, app }, Side::Destination) => {
+                self.on_open(now, id, stream, (class, protocol, app))
             }
             (Frame::Open { .. }, Side::Source) => Err(Violation::WrongSide("OPEN")),
             (Frame::Opened { stream }, Side::Source) => self.on_opened(stream),
@@ -165,8 +165,7 @@ impl Association {
         now: Time,
         on: CarrierId,
         id: StreamId,
-        class: Class,
-        app: AppName,
+        (class, protocol, app): (Class, Protocol, AppName),
     ) -> Result<(), Violation> {
         if !self.meet(now, on, id)? {
             self.reply(on, id, 0, false, false);
@@ -177,8 +176,9 @@ impl Association {
         };
         if stream.app.is_none() {
             stream.class = class;
+            stream.protocol = protocol;
             stream.app = Some(app.clone());
-            self.outputs.push_back(Output::Incoming { stream: id, class, app });
+            self.outputs.push_back(Output::Incoming { stream: id, class, protocol, app });
         } else if stream.opened {
             stream.control.demand(Kinds::OPENED);
         }

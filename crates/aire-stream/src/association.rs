@@ -103,6 +103,11 @@ impl Association {
         self.streams.get(&id).map(|stream| stream.state())
     }
 
+    /// The carrier that the stream's bytes take now: its own, or the one that helps while its own is in doubt.
+    pub fn route_of(&self, id: StreamId) -> Option<CarrierId> {
+        self.carriers.route(self.streams.get(&id)?.carrier)
+    }
+
     /// Facts about all streams that have not ended, in order.
     pub fn streams(&self) -> impl Iterator<Item = StreamState> + '_ {
         self.streams.values().map(|stream| stream.state())

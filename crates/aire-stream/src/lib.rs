@@ -16,6 +16,7 @@ mod carrier;
 mod carriers;
 mod config;
 mod control;
+pub mod datagram;
 mod departures;
 mod ended;
 mod error;

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use aire_types::{AppName, Class, Time};
+use aire_types::{AppName, Class, Protocol, Time};
 use aire_wire::{ResetCode, StreamId};
 use bytes::Bytes;
 
@@ -34,6 +34,8 @@ pub enum Output {
         stream: StreamId,
         /// What it wants.
         class: Class,
+        /// What the application speaks.
+        protocol: Protocol,
         /// The app that it wants.
         app: AppName,
     },
@@ -147,6 +149,8 @@ pub struct StreamState {
     pub app: Option<AppName>,
     /// What it wants.
     pub class: Class,
+    /// What the application speaks.
+    pub protocol: Protocol,
     /// The carrier that it is assigned to.
     pub carrier: Option<CarrierId>,
     /// The destination's application took it.

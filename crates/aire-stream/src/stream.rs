@@ -1,4 +1,4 @@
-use aire_types::{AppName, Class, Time};
+use aire_types::{AppName, Class, Protocol, Time};
 use aire_wire::{ResetCode, StreamId};
 
 use crate::budget::Ledger;
@@ -16,6 +16,7 @@ const LOAN_STEP: usize = 64 * 1024;
 pub(crate) struct Stream {
     pub(crate) id: StreamId,
     pub(crate) class: Class,
+    pub(crate) protocol: Protocol,
     /// Known once OPEN has arrived.
     pub(crate) app: Option<AppName>,
     /// The carrier that it is assigned to.
@@ -83,6 +84,7 @@ impl Stream {
         Stream {
             id,
             class: Class::Interactive,
+            protocol: Protocol::Tcp,
             app: None,
             carrier: None,
             epoch: 0,
@@ -205,6 +207,7 @@ impl Stream {
             stream: self.id,
             app: self.app.clone(),
             class: self.class,
+            protocol: self.protocol,
             carrier: self.carrier,
             opened: self.opened,
             moves: self.moves,

@@ -164,7 +164,7 @@ impl Batch<'_> {
         let id = stream.id;
         let frame = match kind {
             Kinds::OPEN => match stream.app.clone() {
-                Some(app) => Frame::Open { stream: id, class: stream.class, app },
+                Some(app) => Frame::Open { stream: id, class: stream.class, protocol: stream.protocol, app },
                 None => return,
             },
             Kinds::OPENED => Frame::Opened { stream: id },

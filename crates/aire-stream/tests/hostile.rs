@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aire_stream::{Association, Budget, CarrierId, Config, Output, Read, Side};
-use aire_types::{AppName, Class, Time};
+use aire_types::{AppName, Class, Protocol, Time};
 use aire_wire::{Frame, ResetCode, StreamId};
 use bytes::Bytes;
 
@@ -52,7 +52,7 @@ fn frame(random: &mut Random, side: Side) -> Frame {
             9 => Frame::CarrierAck { bytes: random.below(300), delay_us: offset },
             10 if from_source => {
                 let app = AppName::new("app").unwrap();
-                Frame::Open { stream, class: Class::Bulk, app }
+                Frame::Open { stream, class: Class::Bulk, protocol: Protocol::Udp, app }
             }
             10 => Frame::Opened { stream },
             11 if from_source => {
@@ -79,7 +79,7 @@ fn act(random: &mut Random, now: Time, association: &mut Association) {
         6 => association.reset(now, stream, ResetCode::Application),
         7 => association.finish(now, stream),
         8 => association.accept(now, stream),
-        9 => drop(association.open(now, Class::Interactive, AppName::new("app").unwrap())),
+        9 => drop(association.open(now, Class::Interactive, Protocol::Tcp, AppName::new("app").unwrap())),
         10 => association.handle_timeout(now),
         11 => association.ping(now, one),
         12 | 13 => {

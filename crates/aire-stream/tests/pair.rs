@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use aire_stream::{Association, Budget, CarrierId, Config, Output, Read, Side};
-use aire_types::{AppName, Class, Time};
+use aire_types::{AppName, Class, Protocol, Time};
 use aire_wire::{Frame, ResetCode, StreamId};
 use bytes::Bytes;
 
@@ -95,7 +95,7 @@ impl Pair {
 
     fn open(&mut self) -> StreamId {
         let app = AppName::new("echo").unwrap();
-        self.ends[0].open(self.now, Class::Interactive, app).unwrap()
+        self.ends[0].open(self.now, Class::Interactive, Protocol::Tcp, app).unwrap()
     }
 
     fn write(&mut self, end: usize, stream: StreamId, bytes: &'static [u8]) {
@@ -206,7 +206,12 @@ fn an_open_that_comes_late_opens_nothing_twice() {
     pair.finish(stream);
     let before = pair.outputs[1].len();
     pair.frames.clear();
-    let open = Frame::Open { stream, class: Class::Bulk, app: AppName::new("echo").unwrap() };
+    let open = Frame::Open {
+        stream,
+        class: Class::Bulk,
+        protocol: Protocol::Udp,
+        app: AppName::new("echo").unwrap(),
+    };
     let data = Frame::Data { stream, offset: 0, bytes: Bytes::from_static(b"late") };
     for frame in [open, data, Frame::Fin { stream, offset: 4 }] {
         pair.deliver(1, B, frame);
@@ -225,7 +230,16 @@ fn data_that_overtakes_its_open_is_kept_and_not_yet_acknowledged() {
     pair.deliver(1, B, Frame::Data { stream, offset: 0, bytes: Bytes::from_static(b"early") });
     let sent = pair.sent_after_the_timer(1, B);
     assert!(matches!(sent[..], [Frame::CarrierAck { .. }]), "{sent:?}");
-    pair.deliver(1, A, Frame::Open { stream, class: Class::Bulk, app: AppName::new("echo").unwrap() });
+    pair.deliver(
+        1,
+        A,
+        Frame::Open {
+            stream,
+            class: Class::Bulk,
+            protocol: Protocol::Udp,
+            app: AppName::new("echo").unwrap(),
+        },
+    );
     let sent = pair.sent_after_the_timer(1, A);
     assert!(sent.contains(&Frame::StreamAck { stream, offset: 5, fin: false, reset: false }), "{sent:?}");
     assert_eq!(pair.read(1, stream), b"early");

@@ -8,6 +8,7 @@ mod identity;
 mod name;
 mod path;
 mod profile;
+mod protocol;
 mod random;
 mod time;
 
@@ -19,5 +20,6 @@ pub use identity::{Identity, IdentityError, Role};
 pub use name::{AppName, MeshName, NameError, NodeName};
 pub use path::{Instance, MAX_RELAYS, Path, PathError};
 pub use profile::{AppProfile, Incarnation, Needs, NodeProfile, Posture, Priority};
+pub use protocol::Protocol;
 pub use random::Random;
 pub use time::Time;

@@ -1,4 +1,4 @@
-use aire_types::{AppName, Class, NodeName, Path};
+use aire_types::{AppName, Class, NodeName, Path, Protocol};
 
 use crate::{CircuitId, Offer};
 
@@ -143,6 +143,12 @@ impl<'a> Reader<'a> {
         class_from_byte(byte).ok_or(DecodeError::Unknown { what: "class", got: byte.into() })
     }
 
+    /// What an application speaks.
+    pub fn protocol(&mut self) -> Result<Protocol, DecodeError> {
+        let byte = self.u8("kind")?;
+        protocol_from_byte(byte).ok_or(DecodeError::Unknown { what: "kind", got: byte.into() })
+    }
+
     /// The relays of a path.
     pub(crate) fn path(&mut self) -> Result<Path, DecodeError> {
         let count = self.count(aire_types::MAX_RELAYS, "relays")?;
@@ -175,6 +181,21 @@ pub(crate) const fn class_from_byte(byte: u8) -> Option<Class> {
         0 => Some(Class::Interactive),
         1 => Some(Class::Bulk),
         2 => Some(Class::Critical),
+        _ => None,
+    }
+}
+
+pub(crate) const fn protocol_to_byte(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Tcp => 0,
+        Protocol::Udp => 1,
+    }
+}
+
+const fn protocol_from_byte(byte: u8) -> Option<Protocol> {
+    match byte {
+        0 => Some(Protocol::Tcp),
+        1 => Some(Protocol::Udp),
         _ => None,
     }
 }

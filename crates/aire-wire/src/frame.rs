@@ -1,10 +1,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use aire_types::{AppName, Class, Incarnation};
+use aire_types::{AppName, Class, Incarnation, Protocol};
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::codec::{class_to_byte, put_text};
+use crate::codec::{class_to_byte, protocol_to_byte, put_text};
 use crate::control::known;
 use crate::{AssociationId, CarrierClose, DecodeError, Reader, ResetCode, put_varint, varint_len};
 
@@ -67,6 +67,8 @@ pub enum Frame {
         stream: StreamId,
         /// What it wants.
         class: Class,
+        /// What the application speaks.
+        protocol: Protocol,
         /// The app that it wants to reach.
         app: AppName,
     },
@@ -154,10 +156,10 @@ impl Frame {
                 out.extend_from_slice(&[0x03, code.to_byte()]);
                 put_text(out, reason, 255);
             }
-            Frame::Open { stream, class, app } => {
+            Frame::Open { stream, class, protocol, app } => {
                 out.push(0x04);
                 put_varint(out, stream.0);
-                out.push(class_to_byte(*class));
+                out.extend_from_slice(&[class_to_byte(*class), protocol_to_byte(*protocol)]);
                 put_text(out, app.as_str(), 63);
             }
             Frame::Opened { stream } => put_numbers(out, 0x05, &[stream.0]),
@@ -188,7 +190,7 @@ impl Frame {
         1 + match self {
             Frame::Join { .. } => 65,
             Frame::Joined { .. } => 8,
-            Frame::Open { stream, app, .. } => 2 + varint_len(stream.0) + app.as_str().len(),
+            Frame::Open { stream, app, .. } => 3 + varint_len(stream.0) + app.as_str().len(),
             Frame::Opened { stream } => varint_len(stream.0),
             Frame::Data { stream, offset, bytes } => {
                 varints(&[stream.0, *offset, bytes.len() as u64]) + bytes.len()
@@ -291,7 +293,12 @@ fn read_small(reader: &mut Reader<'_>) -> Result<Frame, DecodeError> {
             code: known("close code", reader.u8("close code")?, CarrierClose::from_byte)?,
             reason: reader.text(256, "reason")?.to_owned(),
         },
-        0x04 => Frame::Open { stream: read_stream(reader)?, class: reader.class()?, app: reader.app("app")? },
+        0x04 => Frame::Open {
+            stream: read_stream(reader)?,
+            class: reader.class()?,
+            protocol: reader.protocol()?,
+            app: reader.app("app")?,
+        },
         0x05 => Frame::Opened { stream: read_stream(reader)? },
         0x07 => Frame::Fin { stream: read_stream(reader)?, offset: reader.varint("offset")? },
         0x08 => Frame::Reset {
@@ -330,7 +337,12 @@ mod tests {
             },
             Frame::Joined { destination: Incarnation(4) },
             Frame::Close { code: CarrierClose::Draining, reason: "bye".into() },
-            Frame::Open { stream, class: Class::Bulk, app: AppName::new("db").unwrap() },
+            Frame::Open {
+                stream,
+                class: Class::Bulk,
+                protocol: Protocol::Udp,
+                app: AppName::new("db").unwrap(),
+            },
             Frame::Opened { stream },
             Frame::Data { stream, offset: 1 << 33, bytes: Bytes::from(vec![7; 1000]) },
             Frame::Data { stream, offset: 0, bytes: Bytes::new() },
@@ -373,7 +385,13 @@ mod tests {
 
     #[test]
     fn nonsense_is_an_error_and_not_a_wait() {
-        for bad in [&[0xff][..], &[0x05, 0], &[0x06, 1, 0, 0x80, 0xff, 0xff, 0xff], &[0x08, 1, 99]] {
+        for bad in [
+            &[0xff][..],
+            &[0x05, 0],
+            &[0x04, 1, 0, 2, 1, b'a'],
+            &[0x06, 1, 0, 0x80, 0xff, 0xff, 0xff],
+            &[0x08, 1, 99],
+        ] {
             assert!(Frame::take(&mut BytesMut::from(bad)).is_err(), "{bad:?}");
         }
     }

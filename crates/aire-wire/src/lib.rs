@@ -5,6 +5,7 @@
 mod code;
 mod codec;
 mod control;
+mod datagram;
 mod frame;
 mod notice;
 mod preamble;
@@ -15,6 +16,7 @@ mod request;
 pub use code::{CarrierClose, CircuitClose, NoticeKind, RefusalCode, ResetCode};
 pub use codec::{DecodeError, Reader, put_bytes, put_text, put_varint, varint_len};
 pub use control::{DigestEntry, MAX_MESSAGE, Message};
+pub use datagram::{DATAGRAM_HEAD, DatagramHead, MAX_PAYLOAD, RELAYED_DATAGRAM, Towards};
 pub use frame::{ACK_DELAY, Frame, INITIAL_CREDIT, MAX_DATA, StreamId};
 pub use notice::{
     MAX_NOTICE_BODY, Notice, NoticeVersions, PolicyBody, PolicyText, Revocation, RevocationsBody, Subject,
@@ -35,6 +37,8 @@ pub const ALPN_CARRIER: &[u8] = b"aire-carrier/1";
 pub const ALPN_ENROL: &[u8] = b"aire-enrol/1";
 /// Label of the TLS exporter that a join proves itself with.
 pub const EXPORTER_JOIN: &[u8] = b"EXPORTER-aire-join";
+/// Label of the TLS exporter that the keys of datagrams come from.
+pub const EXPORTER_DATAGRAM: &[u8] = b"EXPORTER-aire-datagram";
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aire_circuit::{LeftBecause, Pool, PoolEvent, Wants};
 use aire_stream::{Association as Core, Budget, CarrierId, Config, OpenRefused, Side};
-use aire_types::{AppName, Class, Path, Time};
+use aire_types::{AppName, Class, Path, Protocol, Time};
 use aire_wire::{CarrierClose, CircuitId, ResetCode, StreamId};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -18,7 +18,7 @@ use crate::clock::Clock;
 #[derive(Debug)]
 pub(crate) enum Report {
     /// Destination: a stream wants to reach the app.
-    Incoming { stream: StreamId, class: Class, app: AppName },
+    Incoming { stream: StreamId, class: Class, protocol: Protocol, app: AppName },
     /// A stream is over.
     Ended { stream: StreamId, reset: Option<ResetCode>, moves: u32, bytes_in: u64, bytes_out: u64 },
     /// A carrier's round trip, measured on payload.
@@ -134,12 +134,12 @@ impl Association {
     ///
     /// # Errors
     /// The association takes no more streams.
-    pub(crate) fn open(&self, class: Class, app: AppName) -> Result<StreamId, OpenError> {
+    pub(crate) fn open(&self, class: Class, protocol: Protocol, app: AppName) -> Result<StreamId, OpenError> {
         self.with(|now, inner| {
             if inner.is_over() {
                 return Err(OpenError::Over);
             }
-            let stream = inner.core.open(now, class, app)?;
+            let stream = inner.core.open(now, class, protocol, app)?;
             inner.streams.insert(stream, StreamSlot::default());
             Ok(stream)
         })

@@ -111,9 +111,9 @@ impl Inner {
                 self.streams.entry(stream).or_default().opened = true;
                 self.wake_stream(stream);
             }
-            Output::Incoming { stream, class, app } => {
+            Output::Incoming { stream, class, protocol, app } => {
                 self.streams.insert(stream, StreamSlot { opened: true, ..StreamSlot::default() });
-                self.report(Report::Incoming { stream, class, app });
+                self.report(Report::Incoming { stream, class, protocol, app });
             }
             Output::Reset { stream, code } => {
                 if let Some(slot) = self.streams.get_mut(&stream) {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aire_stream::{Association, Budget, CarrierId, Config, Output, Side};
-use aire_types::{AppName, Incarnation, Time};
+use aire_types::{AppName, Incarnation, Protocol, Time};
 use aire_wire::{AssociationId, Frame, ResetCode};
 use bytes::BytesMut;
 
@@ -215,7 +215,7 @@ impl World {
         self.plans_left -= 1;
         let app = AppName::new("app").unwrap();
         let source = &mut self.ends[0];
-        let Ok(id) = source.association.open(self.now, plan.class, app) else {
+        let Ok(id) = source.association.open(self.now, plan.class, Protocol::Tcp, app) else {
             return;
         };
         self.streams_opened += 1;
