@@ -3,13 +3,22 @@
 use std::process::{Command, Stdio};
 
 /// A program, the package that has it, and what cannot be tested without.
-const NEEDED: [(&str, &str, &str); 6] = [
+const NEEDED: &[(&str, &str, &str)] = &[
     ("ip", "iproute2", "the packet-level lab"),
     ("nft", "nftables", "the firewall posture of a node"),
     ("curl", "curl", "a mesh that carries curl"),
     ("iperf3", "iperf3", "a mesh that carries iperf3"),
     ("psql", "postgresql", "a mesh that carries psql"),
     ("nginx", "nginx-light", "an app that learns who calls"),
+    ("pgbench", "postgresql", "PostgreSQL while paths fail"),
+    ("redis-server", "redis-server", "Redis while paths fail"),
+    ("redis-benchmark", "redis-tools", "Redis while paths fail"),
+    ("wrk", "wrk", "nginx while paths fail"),
+    ("dnsmasq", "dnsmasq-base", "DNS while paths fail"),
+    ("dig", "bind9-dnsutils", "DNS while paths fail"),
+    ("dnsperf", "dnsperf", "DNS while paths fail"),
+    ("sshd", "openssh-server", "SSH while paths fail"),
+    ("ssh", "openssh-client", "SSH while paths fail"),
 ];
 
 /// Installs what is missing, where this is possible; says what stays missing and what that affects.

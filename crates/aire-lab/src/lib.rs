@@ -7,12 +7,13 @@
 //! * [`emulate`]: a loopback address for every ordered pair of agents, behind which bytes and datagrams take their time.
 //!   Needs no privilege. [`world`] has places and the delays between them.
 //!
-//! [`workload`] has the programs that measure what an application gets.
+//! [`workload`] has the programs that measure what an application gets, [`software`] those that everybody has.
 
 pub mod emulate;
 mod pacer;
 pub mod scenario;
 mod shape;
+pub mod software;
 mod topology;
 pub mod wan;
 pub mod workload;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ScenarioError;
 use super::expect::Expect;
+use crate::software::Program;
 use crate::{LinkShape, ShapeChange};
 
 /// How long a chain of files may be, each like the next.
@@ -108,6 +109,8 @@ pub enum WorkloadKind {
     ConnectRate,
     /// Any program; its report has `exit`, `stdout` and `stderr`.
     Command,
+    /// A `program` that the lab knows to start and to judge; servers `at` an address, from before the agents start.
+    Software,
 }
 
 /// Something that runs on a host.
@@ -131,10 +134,19 @@ pub struct Workload {
     pub seconds: Option<f64>,
     /// Between two messages, milliseconds.
     pub interval_ms: Option<u64>,
-    /// How much `bulk` sends.
+    /// How much `bulk` sends, how long the files of `software` are.
     pub bytes: Option<u64>,
-    /// Connections at a time for `connect-rate`.
+    /// Requests that `software` makes: a second for dnsperf, in all for redis-benchmark.
+    pub requests: Option<u64>,
+    /// Connections at a time for `connect-rate` and `software`.
     pub parallel: Option<usize>,
+    /// Which `software`.
+    pub program: Option<Program>,
+    /// The app that curl names to the proxy.
+    pub app: Option<String>,
+    /// More arguments of `software`.
+    #[serde(default)]
+    pub flags: Vec<String>,
     /// Program and arguments for `command`.
     #[serde(default)]
     pub command: Vec<String>,
@@ -333,6 +345,14 @@ impl Workload {
         match self.kind {
             WorkloadKind::Server => needs("at", self.at.is_some()),
             WorkloadKind::Command => needs("command", !self.command.is_empty()),
+            WorkloadKind::Software => match self.program {
+                None => needs("program", false),
+                Some(program) if program.is_server() => needs("at", self.at.is_some()),
+                Some(Program::CurlGet | Program::CurlPut) => {
+                    needs("to", self.to.is_some()).and(needs("app", self.app.is_some()))
+                }
+                Some(_) => needs("to", self.to.is_some()),
+            },
             WorkloadKind::Bulk => needs("to", self.to.is_some()).and(needs("bytes", self.bytes.is_some())),
             _ => needs("to", self.to.is_some()),
         }

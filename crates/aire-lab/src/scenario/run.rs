@@ -13,9 +13,8 @@ use super::actions::{self, Action};
 use super::agents::{Agents, Asker};
 use super::expect::{Expect, Verdict};
 use super::file::Scenario;
-use super::workloads::{self, Running};
+use super::workloads::{self, Running, Serving};
 use crate::wan::{Wan, WanConfig};
-use crate::workload::Server;
 
 /// How a scenario is run.
 #[derive(Clone, Debug)]
@@ -172,7 +171,7 @@ impl Timeline<'_> {
     }
 
     /// Collects reports and verdicts.
-    fn finish(mut self, preparation_s: f64, servers: &BTreeMap<String, Server>) -> Outcome {
+    fn finish(mut self, preparation_s: f64, servers: &BTreeMap<String, Serving>) -> Outcome {
         let mut reports = BTreeMap::new();
         for (name, running) in std::mem::take(&mut self.clients) {
             let report = match running.join() {
@@ -183,7 +182,7 @@ impl Timeline<'_> {
             reports.insert(name, report);
         }
         for (name, server) in servers {
-            reports.insert(name.clone(), serde_json::to_value(server.report()).unwrap_or_default());
+            reports.insert(name.clone(), server.report());
         }
         let mut asked: BTreeMap<usize, JoinHandle<Verdict>> =
             std::mem::take(&mut self.asked).into_iter().collect();

@@ -1,5 +1,6 @@
 //! Workloads on hosts of a scenario.
 
+use std::net::SocketAddr;
 use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -8,30 +9,71 @@ use serde_json::{Value, json};
 
 use super::ScenarioError;
 use super::file::{Workload, WorkloadKind};
+use crate::software::{self, Program, Service, Task};
 use crate::wan::Host;
 use crate::workload::{Bulk, ConnectRate, Echo, LatencySummary, Messages, PingPong, Server};
 
 /// A client that runs, or has run.
 pub(super) type Running = JoinHandle<std::io::Result<Value>>;
 
+/// A server that runs from before the agents start to the end.
+pub(super) enum Serving {
+    Own(Server),
+    Software(Service),
+}
+
+impl Serving {
+    /// What it saw so far.
+    pub(super) fn report(&self) -> Value {
+        match self {
+            Serving::Own(server) => serde_json::to_value(server.report()).unwrap_or_default(),
+            Serving::Software(service) => service.report(),
+        }
+    }
+}
+
 /// Starts a server on its host.
-pub(super) fn serve(workload: &Workload, host: &Host) -> Result<Option<Server>, ScenarioError> {
-    let (WorkloadKind::Server, Some(at)) = (workload.kind, workload.at) else { return Ok(None) };
+pub(super) fn serve(workload: &Workload, host: &Host) -> Result<Option<Serving>, ScenarioError> {
+    let Some(at) = workload.at else { return Ok(None) };
     let what = || format!("starting the server '{}'", workload.name);
-    host.within(move || Server::start(at)).map(Some).map_err(|source| ScenarioError::io(what(), source))
+    match (workload.kind, workload.program) {
+        (WorkloadKind::Server, _) => {
+            let server = host.within(move || Server::start(at));
+            server
+                .map(|server| Some(Serving::Own(server)))
+                .map_err(|source| ScenarioError::io(what(), source))
+        }
+        (WorkloadKind::Software, Some(program)) => {
+            Ok(Some(Serving::Software(software::serve(program, &task(workload, at, host, 0.0), host)?)))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn task(workload: &Workload, address: SocketAddr, host: &Host, rest: f64) -> Task {
+    Task {
+        name: workload.name.clone(),
+        address,
+        app: workload.app.clone().unwrap_or_default(),
+        duration: Duration::try_from_secs_f64(workload.seconds.unwrap_or(rest)).unwrap_or_default(),
+        amount: workload.requests.or(workload.bytes).unwrap_or(0),
+        parallel: workload.parallel.unwrap_or(1),
+        flags: workload.flags.clone(),
+        folder: host.folder().to_owned(),
+    }
 }
 
 /// Starts a client on its host; its report, or `{"error": …}`, is what the thread returns.
 pub(super) fn start(workload: &Workload, host: &Host, rest: f64) -> Result<Option<Running>, ScenarioError> {
-    if workload.kind == WorkloadKind::Server {
+    let (what, own, its) = (format!("starting '{}'", workload.name), workload.clone(), host.clone());
+    if workload.kind == WorkloadKind::Server || workload.program.is_some_and(Program::is_server) {
         return Ok(None);
     }
-    let (what, own) = (format!("starting '{}'", workload.name), workload.clone());
-    let job = move || client(&own, rest).unwrap_or_else(|error| json!({"error": error.to_string()}));
+    let job = move || client(&own, &its, rest).unwrap_or_else(|error| json!({"error": error.to_string()}));
     host.enter(job).map(Some).map_err(|source| ScenarioError::io(what, source))
 }
 
-fn client(workload: &Workload, rest: f64) -> std::io::Result<Value> {
+fn client(workload: &Workload, host: &Host, rest: f64) -> std::io::Result<Value> {
     let duration = Duration::try_from_secs_f64(workload.seconds.unwrap_or(rest)).unwrap_or_default();
     let to = || workload.to.ok_or_else(|| std::io::Error::other("the workload has no 'to'"));
     let report = match workload.kind {
@@ -52,6 +94,11 @@ fn client(workload: &Workload, rest: f64) -> std::io::Result<Value> {
             serde_json::to_value(ConnectRate { to: to()?, duration, parallel }.run()?)
         }
         WorkloadKind::Command => return command(&workload.command),
+        WorkloadKind::Software => {
+            let program =
+                workload.program.ok_or_else(|| std::io::Error::other("the workload has no 'program'"))?;
+            return software::run(program, &task(workload, to()?, host, rest));
+        }
         WorkloadKind::Server => Ok(Value::Null),
     };
     report.map_err(std::io::Error::other)

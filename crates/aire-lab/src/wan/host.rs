@@ -60,6 +60,11 @@ impl Host {
         self.inner.namespace.name()
     }
 
+    /// Where the output of its processes goes.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.inner.folder
+    }
+
     /// Runs `job` on a thread of its own inside the host; sockets that it opens belong to the host for good.
     ///
     /// # Errors

@@ -49,6 +49,11 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// Interrupts the group (SIGINT), as Ctrl-C does.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
     /// Stops the group where it stands (SIGSTOP): its sockets stay open, and nothing answers but the kernel.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
