@@ -26,7 +26,7 @@ pub struct Metrics {
     stall: Histogram,
     denied: Labelled,
     refused: Labelled,
-    moves: Labelled,
+    strangers: Counter,
 }
 
 impl Default for Metrics {
@@ -50,9 +50,15 @@ impl Metrics {
         );
         registry.register_with_unit(
             "aire_failover_stall",
-            "Time without progress of a stream whose path was left",
+            "Time from leaving a path to progress on another one",
             Unit::Seconds,
             stall.clone(),
+        );
+        let strangers = Counter::default();
+        registry.register(
+            "aire_strangers",
+            "Connections and handshakes of nobody who belongs here",
+            strangers.clone(),
         );
         let mut labelled = |name: &str, help: &str| {
             let family = Labelled::default();
@@ -61,13 +67,7 @@ impl Metrics {
         };
         let denied = labelled("aire_denied", "What policy did not permit");
         let refused = labelled("aire_arrivals_refused", "Application connections that were turned away");
-        let moves = labelled("aire_moves", "Streams that changed their path");
-        Metrics { registry, stream_open, stall, denied, refused, moves }
-    }
-
-    /// For metrics of one's own; names begin with `aire_`.
-    pub fn registry_mut(&mut self) -> &mut Registry {
-        &mut self.registry
+        Metrics { registry, stream_open, stall, denied, refused, strangers }
     }
 
     /// An application's connection was accepted so long after it came.
@@ -75,7 +75,7 @@ impl Metrics {
         self.stream_open.observe(after.as_secs_f64());
     }
 
-    /// A stream made no progress for so long while its path was left.
+    /// An association was without progress for so long, from leaving a path to finding another one.
     pub fn stalled(&self, stall: Duration) {
         self.stall.observe(stall.as_secs_f64());
     }
@@ -90,9 +90,9 @@ impl Metrics {
         self.refused.get_or_create(&[("reason", reason.to_owned())]).inc();
     }
 
-    /// A stream changed its path; `cause` is one of few words, such as `left` or `preferred`.
-    pub fn moved(&self, cause: &'static str) {
-        self.moves.get_or_create(&[("cause", cause.to_owned())]).inc();
+    /// Somebody who does not belong here knocked.
+    pub fn stranger(&self) {
+        self.strangers.inc();
     }
 
     /// The Prometheus text of everything counted and of these documents.

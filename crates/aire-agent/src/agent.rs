@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use aire_admin::{Events, News};
+use aire_admin::{Events, Metrics, News};
 use aire_identity::Authority;
 use aire_net::{Endpoint, Pacer, RelayCounters, Underlay};
 use aire_stream::Budget;
@@ -36,8 +36,6 @@ pub(crate) struct Totals {
     pub(crate) reset: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
-    pub(crate) denied: AtomicU64,
-    pub(crate) strangers: AtomicU64,
 }
 
 /// A circuit that this agent relays.
@@ -56,6 +54,7 @@ pub(crate) struct Agent {
     pub(crate) authority: Option<Arc<Authority>>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) events: Arc<Events>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) underlay: Underlay,
     pub(crate) endpoint: OnceLock<Endpoint>,
     pub(crate) budget: Budget,
@@ -97,6 +96,7 @@ impl Agent {
             authority: authority.map(Arc::new),
             gate,
             events: Arc::new(Events::default()),
+            metrics: Arc::new(Metrics::new()),
             underlay,
             endpoint: OnceLock::new(),
             budget: Budget::new(STREAM_BUDGET),
@@ -188,7 +188,7 @@ impl Agent {
             Effect::TopologyChanged => self.topology_changed.notify_waiters(),
             Effect::Tell(happening) => {
                 if happening.kind == Kind::CircuitDenied {
-                    self.totals.denied.fetch_add(1, Ordering::Relaxed);
+                    self.metrics.denied("relay");
                 }
                 self.tell(happening);
             }

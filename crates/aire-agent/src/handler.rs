@@ -246,7 +246,7 @@ impl Agent {
 
     fn note_net_event(self: &Arc<Self>, event: NetEvent) {
         let stranger = |from: SocketAddr, text: String| {
-            self.totals.strangers.fetch_add(1, Ordering::Relaxed);
+            self.metrics.stranger();
             self.tell(Happening::new(Kind::StrangerRejected, text).address(from));
         };
         match event {

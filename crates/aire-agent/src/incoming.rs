@@ -338,7 +338,7 @@ impl Agent {
 
     /// Policy said no.
     pub(crate) fn deny(&self, peer: &Identity, app: &AppName, reason: &str) {
-        self.totals.denied.fetch_add(1, Ordering::Relaxed);
+        self.metrics.denied("connect");
         let text = format!("{peer} may not connect to {app}: {reason}");
         self.tell(Happening::new(Kind::StreamDenied, text).peer(&peer.node).app(app));
     }

@@ -64,7 +64,9 @@ pub(crate) async fn keep_warm(agent: Arc<Agent>) {
 
 /// One connection: where to, is it taken, then bytes.
 async fn connect(agent: Arc<Agent>, arrival: Arrival) {
+    let arrived = Instant::now();
     if agent.is_draining() {
+        agent.metrics.refused(Refusal::Draining.word());
         return arrival.refuse(Refusal::Draining).await;
     }
     let class = arrival.class.unwrap_or_else(|| agent.control(|_, control| control.class_of(&arrival.app)));
@@ -73,6 +75,7 @@ async fn connect(agent: Arc<Agent>, arrival: Arrival) {
     match open(&agent, &arrival, class).await {
         Ok((association, stream)) => match arrival.accept().await {
             Ok(accepted) => {
+                agent.metrics.stream_opened(arrived.elapsed());
                 stream::run(association, stream, accepted.socket, accepted.early).await;
             }
             Err(_) => {
@@ -80,7 +83,10 @@ async fn connect(agent: Arc<Agent>, arrival: Arrival) {
                 association.forget(stream);
             }
         },
-        Err(refusal) => arrival.refuse(refusal).await,
+        Err(refusal) => {
+            agent.metrics.refused(refusal.word());
+            arrival.refuse(refusal).await;
+        }
     }
 }
 

@@ -325,6 +325,9 @@ impl Outgoing {
     fn handle_path_event(&self, agent: &Arc<Agent>, event: PoolEvent) {
         let (kind, text, current) = match event {
             PoolEvent::Left { path, because, to } => {
+                if let (LeftBecause::Dead(silent), Some(_)) = (because, &to) {
+                    agent.metrics.stalled(silent);
+                }
                 let to_text = to.as_ref().map_or("nowhere yet".to_owned(), |to| format!("for {to}"));
                 let why = describe(because);
                 (Kind::PathLeft, format!("{} left {path} {to_text}: {why}", self.instance), to)
@@ -333,6 +336,7 @@ impl Outgoing {
                 if let Some(patience) = self.state.lock().patience.take() {
                     patience.abort();
                 }
+                agent.metrics.stalled(after);
                 let text = format!("{} is reached {path} after {} ms", self.instance, after.as_millis());
                 (Kind::PathMoved, text, Some(path))
             }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use aire_admin::documents::{
     AppRow, Bytes, Explanation, InstanceRow, Link, Model, Peer, PingReport, Route, Status, StreamRow, Streams,
 };
-use aire_admin::{Answer, Control as AdminControl, Desk, Metrics, Problem, ProblemKind, View, ready};
+use aire_admin::{Answer, Control as AdminControl, Desk, Problem, ProblemKind, View, ready};
 use aire_net::Transport;
 use aire_registry::Member;
 use aire_types::{AppName, AppProfile, Class, Instance, Override, Path, Role, RouteId};
@@ -29,7 +29,7 @@ pub(crate) fn desk(agent: &Arc<Agent>) -> Desk {
         view: Arc::clone(&office) as Arc<dyn View>,
         control: office,
         events: Arc::clone(&agent.events),
-        metrics: Arc::new(Metrics::new()),
+        metrics: Arc::clone(&agent.metrics),
     }
 }
 

@@ -42,6 +42,20 @@ impl Refusal {
         Refusal::Overloaded,
     ];
 
+    /// One word for it, for counters.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Refusal::NotAllowed => "not_allowed",
+            Refusal::NoSuchApp => "no_such_app",
+            Refusal::NoInstance => "no_instance",
+            Refusal::Unreachable => "unreachable",
+            Refusal::TargetRefused => "target_refused",
+            Refusal::TimedOut => "timed_out",
+            Refusal::Draining => "draining",
+            Refusal::Overloaded => "overloaded",
+        }
+    }
+
     /// The SOCKS5 reply (RFC 1928 section 6). "TTL expired" is the nearest it has to a time-out.
     pub const fn socks(self) -> Code {
         match self {
