@@ -11,6 +11,7 @@ mod output;
 mod policy;
 mod run;
 mod table;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -19,7 +20,10 @@ use clap::Parser;
 use failure::Failure;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::report(&error),
+    };
     match dispatch(cli.command) {
         Ok(code) => code,
         Err(failure) => failure.report(),

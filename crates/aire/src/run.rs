@@ -10,15 +10,11 @@ use crate::args::Run;
 use crate::failure::Failure;
 
 pub(crate) fn execute(flags: Run) -> Result<ExitCode, Failure> {
-    start_logging(flags.log_json);
     if let Some(parent) = flags.with_parent {
         end_with(parent)?;
     }
-    let file = match &flags.config {
-        Some(path) => RawConfig::load(path).map_err(Failure::usage)?,
-        None => RawConfig::default(),
-    };
-    let config = Config::resolve(file.overlay(flags_as_config(flags)?)).map_err(Failure::usage)?;
+    let config = resolve(flags)?;
+    start_logging(config.log_json);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("aire")
@@ -27,6 +23,15 @@ pub(crate) fn execute(flags: Run) -> Result<ExitCode, Failure> {
     runtime.block_on(aire_agent::run(config)).map_err(Failure::because)?;
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration that file and flags give together.
+pub(crate) fn resolve(flags: Run) -> Result<Config, Failure> {
+    let file = match &flags.config {
+        Some(path) => RawConfig::load(path).map_err(Failure::usage)?,
+        None => RawConfig::default(),
+    };
+    Config::resolve(file.overlay(flags_as_config(flags)?)).map_err(Failure::usage)
 }
 
 /// Has the kernel kill this process when its parent ends, however that comes about.
@@ -74,6 +79,7 @@ fn flags_as_config(flags: Run) -> Result<RawConfig, Failure> {
         zone: flags.zone,
         relay: RawRelay { enabled: flags.no_relay.then_some(false), limit_mbps: None },
         multicast: flags.no_multicast.then_some(false),
+        log_json: flags.log_json.then_some(true),
         underlay: flags.underlay,
         ..RawConfig::default()
     })
@@ -85,5 +91,88 @@ fn pair(flag: &str, text: &str) -> Result<(String, String), Failure> {
             Ok((name.to_owned(), value.to_owned()))
         }
         _ => Err(Failure::Usage(format!("{flag} '{text}' is not NAME=ADDRESS:PORT"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    /// Every flag of `aire run`, and the same said in the configuration file.
+    const SAME: &[(&[&str], &str)] = &[
+        (&["--join", "t"], "join = 't'"),
+        (&["--node", "n2"], "node = 'n2'"),
+        (&["--listen", "127.0.0.1:9"], "listen = '127.0.0.1:9'"),
+        (&["--advertise", "127.0.0.1:9"], "advertise = ['127.0.0.1:9']"),
+        (&["--state", "/s"], "state = '/s'"),
+        (&["--admin", "127.0.0.1:9"], "admin = '127.0.0.1:9'"),
+        (&["--app", "a=h:1"], "app = { name = 'a', target = 'h:1' }"),
+        (&["--to", "a=127.0.0.1:9"], "to = [{ app = 'a', listen = '127.0.0.1:9' }]"),
+        (&["--socks", "127.0.0.1:9"], "socks = '127.0.0.1:9'"),
+        (&["--policy", "p"], "policy = ['p']"),
+        (&["--authority", "d"], "authority = 'd'"),
+        (&["--zone", "z"], "zone = 'z'"),
+        (&["--seed", "h:1"], "seeds = ['h:1']"),
+        (&["--no-relay"], "relay.enabled = false"),
+        (&["--no-multicast"], "multicast = false"),
+        (&["--log-json"], "log_json = true"),
+        (&["--underlay", "u"], "underlay = 'u'"),
+    ];
+    /// Flags that are no configuration: about this one start.
+    const OF_ONE_START: &[&str] = &["--config", "--with-parent", "--help"];
+
+    /// The configuration of a node by these flags.
+    fn by_flags(flags: &[&str]) -> Config {
+        let arguments = [&["aire", "run"], flags].concat();
+        let Ok(Cli { command: Command::Run(flags) }) = Cli::try_parse_from(arguments) else {
+            panic!("{flags:?} are no flags of run")
+        };
+        let file = RawConfig::parse("node = 'n1'", "flags".as_ref()).unwrap();
+        Config::resolve(file.overlay(flags_as_config(*flags).unwrap())).unwrap()
+    }
+
+    fn by_file(text: &str) -> Config {
+        let node = if text.starts_with("node") { "" } else { "node = 'n1'\n" };
+        Config::resolve(RawConfig::parse(&format!("{node}{text}"), "test".as_ref()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn whatever_a_flag_does_a_key_of_the_file_does() {
+        let plain = by_flags(&[]);
+        for (flags, text) in SAME {
+            assert_eq!(by_flags(flags), by_file(text), "{flags:?} is not '{text}'");
+            assert_ne!(by_flags(flags), plain, "{flags:?} does nothing");
+        }
+    }
+
+    #[test]
+    fn no_flag_is_without_a_key() {
+        let mut command = Cli::command();
+        command.build();
+        let run = command.find_subcommand("run").unwrap();
+        for flag in run.get_arguments().filter_map(|argument| argument.get_long()) {
+            let flag = format!("--{flag}");
+            let known = SAME.iter().any(|(flags, _)| flags[0] == flag) || OF_ONE_START.contains(&&*flag);
+            assert!(known, "{flag} needs a key in the configuration file, and a line in this test");
+        }
+    }
+
+    #[test]
+    fn the_documentation_shows_every_key() {
+        let document = include_str!("../../../docs/operations.md");
+        let example = document.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        Config::resolve(RawConfig::parse(example, "docs/operations.md".as_ref()).unwrap()).unwrap();
+        for (table, hidden) in [("", &["underlay"][..]), ("[relay]\n", &[])] {
+            let error = RawConfig::parse(&format!("{table}unknown = 0"), "test".as_ref()).unwrap_err();
+            let error = error.to_string();
+            let (_, keys) = error.split_once("expected ").unwrap();
+            for key in keys.split('`').skip(1).step_by(2).filter(|key| !hidden.contains(key)) {
+                let shown = [format!("{key} = "), format!("[{key}"), format!("[[{key}]]")];
+                assert!(shown.iter().any(|shown| example.contains(shown)), "'{key}' is not shown");
+            }
+        }
     }
 }

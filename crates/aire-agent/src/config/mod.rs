@@ -124,6 +124,8 @@ pub struct Config {
     pub patience: Duration,
     /// How long a draining agent waits for its streams.
     pub drain: Duration,
+    /// Logs as JSON lines.
+    pub log_json: bool,
     /// Table from real to emulated addresses, for tests and the demo.
     pub underlay: Option<PathBuf>,
 }
@@ -164,6 +166,7 @@ impl Config {
             multicast: raw.multicast.unwrap_or(true),
             patience: seconds("patience_s", raw.patience_s.unwrap_or(DEFAULT_PATIENCE_S))?,
             drain: seconds("drain_s", raw.drain_s.unwrap_or(DEFAULT_DRAIN_S))?,
+            log_json: raw.log_json.unwrap_or(false),
             underlay: raw.underlay.clone(),
             node,
         })

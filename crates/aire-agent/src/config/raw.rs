@@ -93,6 +93,8 @@ pub struct RawConfig {
     pub patience_s: Option<u64>,
     /// Seconds that a draining agent waits for its streams.
     pub drain_s: Option<u64>,
+    /// Logs as JSON lines.
+    pub log_json: Option<bool>,
     /// Table from real to emulated addresses.
     pub underlay: Option<PathBuf>,
 }
@@ -129,7 +131,7 @@ impl RawConfig {
         }
         win!(
             node, listen, state, admin, join, authority, socks, zone, multicast, patience_s, drain_s,
-            underlay
+            log_json, underlay
         );
         if let Some(app) = flags.app {
             let own = self.app.take().filter(|own| own.name == app.name);
