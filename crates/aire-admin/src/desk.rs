@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use aire_types::{AppName, AppProfile, Override, Path};
 
-use crate::documents::{AppRow, Explanation, Peer, PingReport, Route, Status, StreamRow};
-use crate::{Events, Metrics, Problem};
+use crate::documents::{AppRow, Diagnosis, Explanation, Peer, PingReport, Route, Status, StreamRow};
+use crate::{Events, Log, Metrics, Problem};
 
 /// What an agent will say in a moment.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -40,6 +40,12 @@ pub trait View: Send + Sync + 'static {
 
     /// The profile that this agent's app has now; `None` for a relay.
     fn app_profile(&self) -> Answer<'_, Option<AppProfile>>;
+
+    /// What the agent finds when it looks at itself, its machine and its network. May take seconds.
+    fn diagnosis(&self) -> Answer<'_, Diagnosis>;
+
+    /// The configuration in force, without secrets.
+    fn configuration(&self) -> Answer<'_, serde_json::Value>;
 }
 
 /// What can be changed about an agent while it runs.
@@ -65,4 +71,6 @@ pub struct Desk {
     pub events: Arc<Events>,
     /// What was counted.
     pub metrics: Arc<Metrics>,
+    /// What was logged last.
+    pub log: Log,
 }

@@ -9,6 +9,7 @@ mod desk;
 pub mod documents;
 mod events;
 mod gate;
+mod log;
 mod metrics;
 mod page;
 mod problem;
@@ -16,6 +17,7 @@ mod server;
 
 pub use desk::{Answer, Control, Desk, View, ready};
 pub use events::{Events, EventsLimits, News, Notes, rfc3339};
+pub use log::Log;
 pub use metrics::Metrics;
 pub use problem::{Problem, ProblemKind};
 pub use server::{BindError, Server, ServerLimits};

@@ -13,6 +13,9 @@ pub(crate) const INDEX: &str = r#"<!doctype html>
 <li><a href="/api/v1/routes">/api/v1/routes</a>: the ways in use and the candidates of each
 <li><a href="/api/v1/streams">/api/v1/streams</a>: open application connections
 <li><a href="/api/v1/events">/api/v1/events</a>: what happened, one per line (<code>?since=CURSOR</code>, <code>?follow=true</code>)
+<li><a href="/api/v1/doctor">/api/v1/doctor</a>: what the agent finds when it looks at itself and its network
+<li><a href="/api/v1/config">/api/v1/config</a>: the configuration in force, without secrets
+<li><a href="/api/v1/log">/api/v1/log</a>: the last lines of the log, as text
 <li><code>/api/v1/explain/APP</code>: why this way
 <li><code>/api/v1/ping/APP?via=NODE,NODE</code>: measure a way
 <li><code>GET, PUT /api/v1/profile</code>: the app's profile

@@ -52,6 +52,9 @@ fn documents_have_the_fields_that_scripts_rely_on() {
 #[test]
 fn what_the_command_line_reads_is_what_the_agent_said() {
     let served = start();
+    assert_eq!(served.get("/api/v1/doctor").json()["findings"][0]["verdict"], "ok");
+    assert_eq!(served.get("/api/v1/config").json()["node"], "n1");
+    assert_eq!(served.get("/api/v1/log").status, 200);
     let status: Status = serde_json::from_str(&served.get("/api/v1/status").body).unwrap();
     assert_eq!((status.bytes.inward, status.bytes.outward, status.streams.total), (100, 200, 7));
     let explained: Explanation = serde_json::from_str(&served.get("/api/v1/explain/echo").body).unwrap();

@@ -10,6 +10,7 @@ mod gate;
 mod handler;
 mod happening;
 mod incoming;
+mod inspect;
 mod joining;
 mod ledger;
 mod linking;
@@ -26,6 +27,7 @@ pub use config::{
     Served, To,
 };
 pub use gate::GateError;
+pub use inspect::{check, diagnose};
 pub use membership::MembershipError;
 pub use run::run;
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use aire_admin::{Server, ServerLimits};
+use aire_admin::{Log, Server, ServerLimits};
 use aire_discovery::{Cache, Pace, PeerCache};
 use aire_net::Endpoint;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,11 +15,11 @@ use crate::handler::{NodeCredentials, Reception};
 use crate::happening::{Happening, Kind};
 use crate::{RunError, joining, local, upkeep, view};
 
-/// Runs an agent until it is told to stop (SIGTERM, SIGINT, or the admin API).
+/// Runs an agent until it is told to stop (SIGTERM, SIGINT, or the admin API), which serves `log`.
 ///
 /// # Errors
 /// Why it could not start.
-pub async fn run(config: Config) -> Result<(), RunError> {
+pub async fn run(config: Config, log: Log) -> Result<(), RunError> {
     let gate = Gate::open(config.node.clone(), config.policy.clone())?;
     let admin = Server::bind(config.admin, ServerLimits::default()).await?;
     let authority = joining::open_authority(&config)?;
@@ -46,7 +46,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     local::listen(&agent).await?;
 
     let mut stop = Stop::listen()?;
-    tokio::spawn(admin.run(view::desk(&agent)));
+    tokio::spawn(admin.run(view::desk(&agent, log)));
     let identity = agent.membership.identity();
     agent.tell(Happening::new(Kind::Started, format!("{identity} listens on {listen}")));
     agent.control(|now, control| control.started(now, listen.port()));

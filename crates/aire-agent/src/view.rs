@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use aire_admin::documents::{
-    AppRow, Bytes, Explanation, InstanceRow, Link, Model, Peer, PingReport, Route, Status, StreamRow, Streams,
+    AppRow, Bytes, Diagnosis, Explanation, InstanceRow, Link, Model, Peer, PingReport, Route, Status,
+    StreamRow, Streams,
 };
-use aire_admin::{Answer, Control as AdminControl, Desk, Problem, ProblemKind, View, ready};
+use aire_admin::{Answer, Control as AdminControl, Desk, Log, Problem, ProblemKind, View, ready};
 use aire_net::Transport;
 use aire_registry::Member;
 use aire_types::{AppName, AppProfile, Class, Instance, Override, Path, Role, RouteId};
@@ -23,13 +24,14 @@ const PING_PATIENCE: Duration = Duration::from_secs(2);
 struct Office(Arc<Agent>);
 
 /// All that the admin API speaks for.
-pub(crate) fn desk(agent: &Arc<Agent>) -> Desk {
+pub(crate) fn desk(agent: &Arc<Agent>, log: Log) -> Desk {
     let office = Arc::new(Office(Arc::clone(agent)));
     Desk {
         view: Arc::clone(&office) as Arc<dyn View>,
         control: office,
         events: Arc::clone(&agent.events),
         metrics: Arc::clone(&agent.metrics),
+        log,
     }
 }
 
@@ -245,6 +247,14 @@ impl View for Office {
 
     fn app_profile(&self) -> Answer<'_, Option<AppProfile>> {
         ready(self.0.own_record.app())
+    }
+
+    fn diagnosis(&self) -> Answer<'_, Diagnosis> {
+        Box::pin(crate::inspect::diagnose_running(&self.0))
+    }
+
+    fn configuration(&self) -> Answer<'_, serde_json::Value> {
+        ready(self.0.config.shown())
     }
 }
 

@@ -15,8 +15,8 @@ use crate::pipe_pool::PipePool;
 use crate::remembered::Remembered;
 use crate::tls::TlsStream;
 use crate::{
-    Carrier, Credentials, Handler, Link, LinkEvents, NetError, PeerInfo, Underlay, accept, credentials,
-    options,
+    Carrier, Credentials, Handler, Link, LinkEvents, NetError, PeerInfo, Transport, Underlay, accept,
+    credentials, options,
 };
 
 /// The deadline of a handshake over TCP, round trips included.
@@ -134,6 +134,21 @@ impl Endpoint {
                 }
                 Err(tcp) => udp.await.map_err(|udp| both(addr, udp, tcp)),
             },
+        }
+    }
+
+    /// Opens a link over this protocol alone.
+    ///
+    /// # Errors
+    /// It does not lead to a peer that the credentials accept.
+    pub async fn dial_link_over(
+        &self,
+        addr: SocketAddr,
+        transport: Transport,
+    ) -> Result<(Link, LinkEvents), NetError> {
+        match transport {
+            Transport::Quic => quic::dial(&self.shared, addr).await,
+            Transport::Tcp => self.dial_link_tcp(addr).await,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::credentials::{knock, placeholder_name};
 use crate::endpoint::{Shared, handshake};
 use crate::link::quic;
 use crate::tls::TlsStream;
-use crate::{NetError, NetEvent, Underlay};
+use crate::{NetError, NetEvent, Transport, Underlay};
 
 /// The longest request or answer, bytes.
 pub const MAX_ENROLMENT: usize = 16 * 1024;
@@ -145,6 +145,64 @@ pub async fn enrol_exchange(
     }
 }
 
+/// Shakes hands with an authority at `addr` as [`enrol_exchange`] does, over one protocol, and asks for nothing.
+///
+/// # Errors
+/// It cannot be reached this way, or does not enrol.
+pub async fn enrol_handshake(
+    underlay: &Underlay,
+    addr: SocketAddr,
+    config: rustls::ClientConfig,
+    knock_key: &[u8; 32],
+    transport: Transport,
+) -> Result<(), NetError> {
+    let config = Arc::new(config);
+    match transport {
+        Transport::Tcp => knock_tcp(underlay, addr, config, knock_key).await.map(drop),
+        Transport::Quic => {
+            let (endpoint, connecting) = connect_quic(underlay, addr, config)?;
+            let connection = timeout(DEADLINE, connecting)
+                .await
+                .map_err(|_| slow(addr))?
+                .map_err(|error| NetError::Quic { addr, why: error.to_string() })?;
+            connection.close(VarInt::from_u32(0), b"");
+            let _ = timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
+            Ok(())
+        }
+    }
+}
+
+async fn knock_tcp(
+    underlay: &Underlay,
+    addr: SocketAddr,
+    config: Arc<rustls::ClientConfig>,
+    knock_key: &[u8; 32],
+) -> Result<TlsStream, NetError> {
+    let tcp = underlay.dial_tcp(addr).await?;
+    let preamble = knock(PreambleKind::Enrolment, knock_key).encode().to_vec();
+    let mut stream = TlsStream::client(tcp, addr, config, placeholder_name(), preamble)?;
+    handshake(&mut stream, addr).await?;
+    stream.require_alpn(ALPN_ENROL)?;
+    Ok(stream)
+}
+
+fn connect_quic(
+    underlay: &Underlay,
+    addr: SocketAddr,
+    config: Arc<rustls::ClientConfig>,
+) -> Result<(quinn::Endpoint, quinn::Connecting), NetError> {
+    let broken = |why: String| NetError::Quic { addr, why };
+    let local: SocketAddr =
+        if addr.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let endpoint = quinn::Endpoint::client(local).map_err(|source| NetError::from_io(addr, source))?;
+    let config = quic::client_config(config).map_err(broken)?;
+    let name = placeholder_name();
+    let connecting = endpoint
+        .connect_with(config, underlay.map(addr), &name.to_str())
+        .map_err(|error| broken(error.to_string()))?;
+    Ok((endpoint, connecting))
+}
+
 async fn over_tcp(
     underlay: &Underlay,
     addr: SocketAddr,
@@ -152,11 +210,7 @@ async fn over_tcp(
     knock_key: &[u8; 32],
     request: &[u8],
 ) -> Result<Vec<u8>, NetError> {
-    let tcp = underlay.dial_tcp(addr).await?;
-    let preamble = knock(PreambleKind::Enrolment, knock_key).encode().to_vec();
-    let mut stream = TlsStream::client(tcp, addr, config, placeholder_name(), preamble)?;
-    handshake(&mut stream, addr).await?;
-    stream.require_alpn(ALPN_ENROL)?;
+    let mut stream = knock_tcp(underlay, addr, config, knock_key).await?;
     send(&mut stream, request).await?;
     timeout(2 * DEADLINE, receive(&mut stream)).await.unwrap_or(Err(slow(addr)))
 }
@@ -168,14 +222,7 @@ async fn over_quic(
     request: &[u8],
 ) -> Result<Vec<u8>, NetError> {
     let broken = |why: String| NetError::Quic { addr, why };
-    let local: SocketAddr =
-        if addr.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-    let endpoint = quinn::Endpoint::client(local).map_err(|source| NetError::from_io(addr, source))?;
-    let config = quic::client_config(config).map_err(broken)?;
-    let name = placeholder_name();
-    let connecting = endpoint
-        .connect_with(config, underlay.map(addr), &name.to_str())
-        .map_err(|error| broken(error.to_string()))?;
+    let (endpoint, connecting) = connect_quic(underlay, addr, config)?;
     let exchange = async {
         let connection = connecting.await.map_err(|error| broken(error.to_string()))?;
         if quic::protocol(&connection).as_deref() != Some(ALPN_ENROL) {

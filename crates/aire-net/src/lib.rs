@@ -26,7 +26,7 @@ mod underlay;
 pub use carrier::{Carrier, CarrierError};
 pub use credentials::{Credentials, PeerInfo, Purpose, preamble_is_authentic, preamble_mac};
 pub use endpoint::Endpoint;
-pub use enrol::{MAX_ENROLMENT, enrol_exchange};
+pub use enrol::{MAX_ENROLMENT, enrol_exchange, enrol_handshake};
 pub use error::NetError;
 pub use handler::{Enrolled, Handler, NetEvent, PreambleVerdict, RelayOrder};
 pub use link::{ClosedBy, Link, LinkEvent, LinkEvents, LinkStats, SendError, Transport};

@@ -40,6 +40,8 @@ pub enum Message {
         port: u16,
         /// The receiver's address as the sender sees it.
         observed: String,
+        /// The sender's clock, milliseconds since 1970.
+        clock: u64,
     },
     /// Records, new to the receiver as far as the sender knows.
     Gossip(Vec<Record>),
@@ -105,12 +107,13 @@ impl Message {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         match self {
-            Message::Hello { version, incarnation, port, observed } => {
+            Message::Hello { version, incarnation, port, observed, clock } => {
                 out.push(1);
                 put_varint(&mut out, *version);
                 out.extend_from_slice(&incarnation.0.to_be_bytes());
                 out.extend_from_slice(&port.to_be_bytes());
                 put_text(&mut out, observed, 64);
+                out.extend_from_slice(&clock.to_be_bytes());
             }
             Message::Gossip(records) => {
                 out.push(2);
@@ -186,6 +189,7 @@ impl Message {
                 incarnation: Incarnation(reader.u64("incarnation")?),
                 port: reader.u16("port")?,
                 observed: reader.text(64, "observed address")?.to_owned(),
+                clock: reader.u64("clock")?,
             },
             2 => Message::Gossip(read_list(&mut reader, MAX_RECORDS, "records", Record::read)?),
             3 => Message::Summary(read_list(&mut reader, MAX_BUCKETS, "summary", |r| r.u64("hash"))?),
@@ -292,6 +296,7 @@ mod tests {
                 incarnation: Incarnation(9),
                 port: 7117,
                 observed: "192.0.2.1:7".into(),
+                clock: 1_800_000_000_000,
             },
             Message::Gossip(vec![record.clone(), record]),
             Message::Summary(vec![1, 2, 3]),

@@ -66,6 +66,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         ask: Ask,
     },
+    /// What is wrong with this node, its machine and its network, and what to do about it
+    Doctor(Box<Doctor>),
+    /// Pack what a bug report needs into one archive, without secrets
+    Bundle(Bundle),
     /// Work with policies
     #[command(subcommand)]
     Policy(Policy),
@@ -177,12 +181,39 @@ pub(crate) struct Run {
     /// Logs as JSON lines
     #[arg(long)]
     pub(crate) log_json: bool,
+    /// Say what would be done and whether it would work, and do nothing
+    #[arg(long)]
+    pub(crate) check: bool,
     /// Table from real to emulated addresses
     #[arg(long, hide = true, value_name = "FILE")]
     pub(crate) underlay: Option<PathBuf>,
     /// End when the process that started this one does
     #[arg(long, hide = true, value_name = "PID")]
     pub(crate) with_parent: Option<u32>,
+}
+
+/// The agent that runs, or what it would run with.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The configuration, as of `aire run`; with it, the agent that it is of is asked if it runs
+    #[command(flatten)]
+    pub(crate) run: Run,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bundle {
+    /// The agent's admin address [default: the configuration's, or 127.0.0.1:7118]
+    #[arg(long, value_name = "ADDR:PORT", env = "AIRE_ADMIN", value_parser = host_port)]
+    pub(crate) admin: Option<String>,
+    /// The agent's configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where to write the archive; it must not exist
+    #[arg(long, value_name = "FILE", default_value = "aire-bundle.tar.gz")]
+    pub(crate) out: PathBuf,
 }
 
 /// Which agent to ask, and how to print.

@@ -3,13 +3,16 @@
 mod admin;
 mod args;
 mod ask;
+mod bundle;
 mod demo;
+mod doctor;
 mod failure;
 mod figures;
 mod mesh;
 mod output;
 mod policy;
 mod run;
+mod scrub;
 mod table;
 mod usage;
 
@@ -35,6 +38,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Mesh(command) => mesh::execute(command),
         Command::Policy(args::Policy::Check { file }) => policy::check(&file),
         Command::Run(flags) => run::execute(*flags),
+        Command::Doctor(asked) => doctor::execute(*asked),
+        Command::Bundle(asked) => bundle::execute(&asked),
         Command::Demo { seconds, json } => demo::execute(seconds, json),
         Command::Status(ask) => ask::status(&ask),
         Command::Peers(ask) => ask::peers(&ask),

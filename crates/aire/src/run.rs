@@ -2,25 +2,33 @@
 
 use std::process::ExitCode;
 
+use aire_admin::Log;
 use aire_agent::{Config, ProxyProtocol, RawApp, RawConfig, RawRelay, RawTo};
 use aire_types::AppProfile;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
 
 use crate::args::Run;
+use crate::doctor;
 use crate::failure::Failure;
 
 pub(crate) fn execute(flags: Run) -> Result<ExitCode, Failure> {
     if let Some(parent) = flags.with_parent {
         end_with(parent)?;
     }
+    let check = flags.check;
     let config = resolve(flags)?;
-    start_logging(config.log_json);
+    if check {
+        return doctor::check(&config);
+    }
+    let log = Log::default();
+    start_logging(config.log_json, &log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("aire")
         .build()
         .map_err(|error| Failure::Failed(format!("this machine gives no threads: {error}")))?;
-    runtime.block_on(aire_agent::run(config)).map_err(Failure::because)?;
+    runtime.block_on(aire_agent::run(config, log)).map_err(Failure::because)?;
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }
@@ -47,10 +55,12 @@ fn end_with(parent: u32) -> Result<(), Failure> {
     }
 }
 
-/// Logs go to standard error; `AIRE_LOG` sets what is logged (such as `debug` or `aire_net=trace`).
-fn start_logging(json: bool) {
+/// Logs go to standard error, and their last lines are kept; `AIRE_LOG` sets what is logged (such as `debug` or `aire_net=trace`).
+fn start_logging(json: bool, log: &Log) {
     let filter = EnvFilter::try_from_env("AIRE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.clone();
+    let both = std::io::stderr.and(move || log.clone());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(both);
     if json { builder.json().init() } else { builder.with_ansi(false).init() }
 }
 
@@ -110,6 +120,10 @@ mod tests {
         (&["--state", "/s"], "state = '/s'"),
         (&["--admin", "127.0.0.1:9"], "admin = '127.0.0.1:9'"),
         (&["--app", "a=h:1"], "app = { name = 'a', target = 'h:1' }"),
+        (
+            &["--proxy-protocol", "v2", "--app", "a=h:1"],
+            "app = { name = 'a', target = 'h:1', proxy_protocol = 'v2' }",
+        ),
         (&["--to", "a=127.0.0.1:9"], "to = [{ app = 'a', listen = '127.0.0.1:9' }]"),
         (&["--socks", "127.0.0.1:9"], "socks = '127.0.0.1:9'"),
         (&["--policy", "p"], "policy = ['p']"),
@@ -122,7 +136,7 @@ mod tests {
         (&["--underlay", "u"], "underlay = 'u'"),
     ];
     /// Flags that are no configuration: about this one start.
-    const OF_ONE_START: &[&str] = &["--config", "--with-parent", "--help"];
+    const OF_ONE_START: &[&str] = &["--config", "--check", "--with-parent", "--help"];
 
     /// The configuration of a node by these flags.
     fn by_flags(flags: &[&str]) -> Config {

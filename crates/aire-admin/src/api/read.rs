@@ -8,7 +8,7 @@ use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
 
 use super::{Api, App, unknown_app};
-use crate::documents::{AppRow, Explanation, Peer, PingReport, Route, Status, StreamRow};
+use crate::documents::{AppRow, Diagnosis, Explanation, Peer, PingReport, Route, Status, StreamRow};
 use crate::metrics::Scrape;
 use crate::{Problem, ProblemKind, page};
 
@@ -106,4 +106,16 @@ pub(super) async fn profile(State(api): State<Api>) -> Document<AppProfile> {
         let hint = "only an agent that runs with --app has a profile";
         Problem::new(ProblemKind::NotFound, "this agent serves no app", hint)
     })
+}
+
+pub(super) async fn doctor(State(api): State<Api>) -> Document<Diagnosis> {
+    api.wait(4, api.desk.view.diagnosis()).await.map(Json)
+}
+
+pub(super) async fn config(State(api): State<Api>) -> Document<serde_json::Value> {
+    api.wait(1, api.desk.view.configuration()).await.map(Json)
+}
+
+pub(super) async fn log(State(api): State<Api>) -> String {
+    api.desk.log.text()
 }

@@ -4,6 +4,7 @@
 //! load go from 0 to 1.
 
 mod apps;
+mod diagnosis;
 mod event;
 mod failure;
 mod ping;
@@ -12,6 +13,7 @@ mod status;
 mod stream;
 
 pub use apps::{AppRow, InstanceRow};
+pub use diagnosis::{Diagnosis, Finding, Verdict};
 pub use event::{Event, Severity};
 pub use failure::Failure;
 pub use ping::PingReport;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aire_admin::documents::{
-    AppRow, Bytes, Explanation, InstanceRow, Link, Model, Peer, PingReport, Route, Status, StreamRow, Streams,
+    AppRow, Bytes, Diagnosis, Explanation, Finding, InstanceRow, Link, Model, Peer, PingReport, Route,
+    Status, StreamRow, Streams,
 };
 use aire_admin::{
-    Answer, Control, Desk, Events, Metrics, Problem, ProblemKind, Server, ServerLimits, View, ready,
+    Answer, Control, Desk, Events, Log, Metrics, Problem, ProblemKind, Server, ServerLimits, View, ready,
 };
 use aire_types::{
     AppName, AppProfile, Class, Incarnation, MeshName, NodeName, Override, Path, SecurityLevel,
@@ -144,6 +145,15 @@ impl View for Fake {
     fn app_profile(&self) -> Answer<'_, Option<AppProfile>> {
         ready(self.state.lock().profile.clone())
     }
+
+    fn diagnosis(&self) -> Answer<'_, Diagnosis> {
+        let findings = vec![Finding::ok("policy", "none")];
+        ready(Diagnosis { node: node("n1"), running: true, findings })
+    }
+
+    fn configuration(&self) -> Answer<'_, serde_json::Value> {
+        ready(serde_json::json!({ "node": "n1" }))
+    }
 }
 
 impl Control for Fake {
@@ -208,6 +218,7 @@ impl Served {
             control: Arc::<Fake>::clone(&fake),
             events: Arc::clone(&events),
             metrics: Arc::clone(&metrics),
+            log: Log::default(),
         };
         runtime.spawn(server.run(desk));
         Served { address, fake, events, metrics, _runtime: runtime }

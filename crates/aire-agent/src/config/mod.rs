@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aire_types::{AppName, AppProfile, Class, NodeName, Override};
+use serde::{Serialize, Serializer};
 
 /// Where agents listen when nothing else is said.
 pub const DEFAULT_LISTEN: &str = "0.0.0.0:7117";
@@ -58,7 +59,7 @@ fn wrong(key: &'static str, message: impl Into<String>) -> ConfigError {
 }
 
 /// The app instance that an agent serves.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Served {
     /// Its name.
     pub name: AppName,
@@ -71,7 +72,7 @@ pub struct Served {
 }
 
 /// A local port that leads to an app.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct To {
     /// Which app.
     pub app: AppName,
@@ -82,7 +83,7 @@ pub struct To {
 }
 
 /// A checked configuration.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Config {
     /// The node's name.
     pub node: NodeName,
@@ -95,6 +96,7 @@ pub struct Config {
     /// The admin API's address.
     pub admin: SocketAddr,
     /// Token to enrol with.
+    #[serde(serialize_with = "hidden")]
     pub join: Option<String>,
     /// Folder of the authority that this agent holds.
     pub authority: Option<PathBuf>,
@@ -170,6 +172,18 @@ impl Config {
             underlay: raw.underlay.clone(),
             node,
         })
+    }
+}
+
+/// Secrets stay here.
+fn hidden<S: Serializer>(secret: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(|_| "(removed)").serialize(serializer)
+}
+
+impl Config {
+    /// The configuration without its secrets, for people.
+    pub fn shown(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use aire_types::{AppProfile, Class, Override};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
@@ -22,7 +22,7 @@ pub struct RawApp {
 }
 
 /// How an app is told who calls, before a connection's first byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProxyProtocol {
     /// The PROXY protocol's binary header.
     #[serde(rename = "v2")]

@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use aire_net::Link;
+use aire_net::{Link, Transport};
 use aire_types::{NodeName, Time};
 use aire_wire::Message;
 use bytes::Bytes;
 
 use super::{Control, Effect};
 use crate::happening::{Happening, Kind};
+use crate::inspect::{Reading, Sight};
 
 /// Highest version of the wire format that this agent speaks.
 const VERSION: u64 = 1;
@@ -18,6 +19,8 @@ pub(crate) struct Links {
     open: BTreeMap<NodeName, Entry>,
     /// How others see us.
     observed: BTreeMap<NodeName, SocketAddr>,
+    /// What they said of us when their link opened, for diagnosis.
+    sights: BTreeMap<NodeName, Sight>,
     serial: u64,
 }
 
@@ -54,6 +57,20 @@ impl Links {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.open.len()
+    }
+
+    /// What linked peers said of this node.
+    pub(crate) fn sights(&self) -> Vec<Sight> {
+        self.sights.values().cloned().collect()
+    }
+
+    fn note_sight(&mut self, from: &NodeName, observed: &str, clock: u64) {
+        let Some(link) = self.get(from) else { return };
+        // Over TCP the port is another one for each link and tells nothing.
+        let observed = observed.parse().ok().filter(|_| link.transport() == Transport::Quic);
+        let reading = Reading::new(clock, crate::clock::unix_millis(), link.rtt());
+        let sight = Sight { node: from.clone(), observed, reading: Some(reading) };
+        self.sights.insert(from.clone(), sight);
     }
 
     /// Our own addresses as peers see them, each once.
@@ -102,6 +119,7 @@ impl Control {
             incarnation: self.incarnation,
             port: self.terms.port,
             observed: remote.to_string(),
+            clock: crate::clock::unix_millis(),
         };
         let _ = link.send(hello.encode());
         let dial = dialled.unwrap_or(remote);
@@ -125,6 +143,7 @@ impl Control {
         }
         self.links.open.remove(node);
         self.links.observed.remove(node);
+        self.links.sights.remove(node);
         self.tell(Happening::new(Kind::LinkDown, format!("link to {node} closed: {why}")).peer(node));
         self.registry.handle_link_down(now, node);
         self.circuits.handle_unreachable(node);
@@ -173,8 +192,9 @@ impl Control {
     /// A message arrived; gossip comes by [`Control::handle_records`] instead.
     pub(crate) fn handle_message(&mut self, now: Time, from: &NodeName, message: Message) {
         match message {
-            Message::Hello { incarnation, port, observed, .. } => {
+            Message::Hello { incarnation, port, observed, clock, .. } => {
                 self.note_run(from, incarnation);
+                self.links.note_sight(from, &observed, clock);
                 self.handle_hello(now, from, port, &observed);
             }
             Message::Renewal(request) => self.effects.push(Effect::Renewal { from: from.clone(), request }),

@@ -1,0 +1,46 @@
+//! What an operator may want to know before or while an agent runs: does the configuration work on this machine and
+//! in this network? Nothing here changes anything on disk.
+
+mod identity;
+mod limits;
+mod network;
+mod owner;
+mod policy;
+mod ports;
+mod running;
+mod seeds;
+mod sight;
+mod state;
+mod target;
+
+pub(crate) use running::diagnose_running;
+pub(crate) use sight::{Reading, Sight};
+
+use aire_admin::documents::{Diagnosis, Finding};
+
+use crate::config::Config;
+
+/// What `run` with this configuration would meet on this machine. Opens its ports for a moment, and sends nothing.
+pub async fn check(config: &Config) -> Vec<Finding> {
+    let mut findings = policy::check(config);
+    findings.extend(state::check(&config.state));
+    findings.extend(identity::check(config));
+    findings.extend(ports::check(config));
+    findings.extend(target::resolve(config).await);
+    findings.extend(seeds::resolve(config).await);
+    findings
+}
+
+/// As [`check`], and what network and app answer to a node whose agent does not run.
+pub async fn diagnose(config: &Config) -> Diagnosis {
+    let mut findings = policy::check(config);
+    findings.extend(state::check(&config.state));
+    findings.extend(identity::check(config));
+    let ports = ports::check(config);
+    let is_free = ports::is_free(&ports);
+    findings.extend(ports);
+    findings.extend(target::connect(config).await);
+    findings.extend(limits::check());
+    findings.extend(network::explore(config, is_free).await);
+    Diagnosis { node: config.node.clone(), running: false, findings }
+}
