@@ -79,6 +79,8 @@ pub(crate) struct Reception(pub(crate) Weak<Agent>);
 struct Ending {
     accepted: Accepted,
     path: Path,
+    /// Also for one whose session never comes: the preamble was counted against the lease.
+    guard: LeaseGuard,
 }
 
 /// Tells the leases that a carrier is gone.
@@ -116,7 +118,11 @@ impl Handler for Reception {
             Ok::<_, String>((accepted, path, next))
         });
         match checked {
-            Ok((accepted, path, None)) => PreambleVerdict::Terminate(Box::new(Ending { accepted, path })),
+            Ok((accepted, path, None)) => {
+                let (agent, circuit) = (self.0.clone(), accepted.circuit);
+                let guard = LeaseGuard { agent, circuit, relayed: false };
+                PreambleVerdict::Terminate(Box::new(Ending { accepted, path, guard }))
+            }
             Ok((accepted, _, Some(Ok(next)))) => {
                 PreambleVerdict::Relay(agent.relay_order(&accepted, next, self.0.clone()))
             }
@@ -136,9 +142,9 @@ impl Handler for Reception {
 
     fn carrier(&self, carrier: Carrier, context: Box<dyn Any + Send>) {
         let (Some(agent), Ok(ending)) = (self.0.upgrade(), context.downcast::<Ending>()) else { return };
-        let guard = LeaseGuard { agent: self.0.clone(), circuit: ending.accepted.circuit, relayed: false };
+        let Ending { accepted, path, guard } = *ending;
         tokio::spawn(async move {
-            incoming::receive(agent, carrier, ending.accepted, ending.path).await;
+            incoming::receive(agent, carrier, accepted, path).await;
             drop(guard);
         });
     }
