@@ -2,8 +2,7 @@ use aire_types::{Incarnation, NodeName};
 
 use crate::codec::{put_bytes, put_text};
 use crate::{
-    CircuitClose, CircuitId, DecodeError, Notice, NoticeVersions, Offer, Reader, Record, RefusalCode,
-    put_varint,
+    CircuitClose, CircuitId, DecodeError, Notice, NoticeVersions, Offer, Reader, Record, Refusal, put_varint,
 };
 
 /// The longest message, bytes.
@@ -73,16 +72,7 @@ pub enum Message {
         signature: Vec<u8>,
     },
     /// A refusal, on its way to the source.
-    CircuitRefusal {
-        /// The circuit.
-        circuit: CircuitId,
-        /// Who refuses.
-        by: NodeName,
-        /// Why.
-        code: RefusalCode,
-        /// Why, for people.
-        reason: String,
-    },
+    CircuitRefusal(Refusal),
     /// The end of a circuit, both ways.
     CircuitClose {
         /// The circuit.
@@ -143,12 +133,9 @@ impl Message {
                 put_bytes(&mut out, grant);
                 put_bytes(&mut out, signature);
             }
-            Message::CircuitRefusal { circuit, by, code, reason } => {
+            Message::CircuitRefusal(refusal) => {
                 out.push(8);
-                out.extend_from_slice(&circuit.0);
-                put_text(&mut out, by.as_str(), 63);
-                out.push(code.to_byte());
-                put_text(&mut out, reason, MAX_REASON);
+                refusal.write(&mut out);
             }
             Message::CircuitClose { circuit, code, reason } => {
                 out.push(9);
@@ -207,12 +194,7 @@ impl Message {
                 grant: reader.bytes(MAX_SIGNED, "grant")?.to_vec(),
                 signature: reader.bytes(MAX_SIGNATURE, "signature")?.to_vec(),
             },
-            8 => Message::CircuitRefusal {
-                circuit: reader.circuit()?,
-                by: reader.node("refusing node")?,
-                code: known("refusal code", reader.u8("refusal code")?, RefusalCode::from_byte)?,
-                reason: reader.text(MAX_REASON, "reason")?.to_owned(),
-            },
+            8 => Message::CircuitRefusal(Refusal::read(&mut reader)?),
             9 => Message::CircuitClose {
                 circuit: reader.circuit()?,
                 code: known("close code", reader.u8("close code")?, CircuitClose::from_byte)?,
@@ -276,6 +258,7 @@ pub(crate) fn known<T>(what: &'static str, byte: u8, from: fn(u8) -> Option<T>) 
 mod tests {
     use super::*;
     use crate::NoticeKind;
+    use crate::RefusalCode;
 
     fn samples() -> Vec<Message> {
         let node = NodeName::new("n1").unwrap();
@@ -304,12 +287,14 @@ mod tests {
             Message::Want(vec![node.clone()]),
             Message::CircuitRequest { request: vec![1; 300], signature: vec![2; 70], offers: vec![offer] },
             Message::CircuitGrant { grant: vec![1; 300], signature: vec![2; 70] },
-            Message::CircuitRefusal {
+            Message::CircuitRefusal(Refusal {
                 circuit,
                 by: node,
                 code: RefusalCode::Policy,
                 reason: "no policy permits it".into(),
-            },
+                leaf: vec![3; 400],
+                signature: vec![4; 70],
+            }),
             Message::CircuitClose { circuit, code: CircuitClose::Draining, reason: String::new() },
             Message::Renewal(vec![1; 500]),
             Message::Renewed(vec![2; 1500]),

@@ -16,6 +16,8 @@ pub const INITIAL_CREDIT: u64 = 64 * 1024;
 pub const ACK_DELAY: Duration = Duration::from_millis(5);
 /// No frame but DATA is longer than this.
 const MAX_SMALL: usize = 300;
+/// Bytes of a reason for people.
+const MAX_REASON: usize = 256;
 
 /// Names a stream within an association; they rise from 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -154,7 +156,7 @@ impl Frame {
             }
             Frame::Close { code, reason } => {
                 out.extend_from_slice(&[0x03, code.to_byte()]);
-                put_text(out, reason, 255);
+                put_text(out, reason, MAX_REASON);
             }
             Frame::Open { stream, class, protocol, app } => {
                 out.push(0x04);
@@ -279,19 +281,23 @@ fn read_stream(reader: &mut Reader<'_>) -> Result<StreamId, DecodeError> {
     }
 }
 
+fn read_new(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    known("new", reader.u8("new")?, |byte| (byte < 2).then_some(byte == 1))
+}
+
 fn read_small(reader: &mut Reader<'_>) -> Result<Frame, DecodeError> {
     Ok(match reader.u8("frame type")? {
         0x01 => Frame::Join {
             association: AssociationId(reader.array("association")?),
             source: Incarnation(reader.u64("source incarnation")?),
             destination: Incarnation(reader.u64("destination incarnation")?),
-            new: reader.u8("new")? != 0,
+            new: read_new(reader)?,
             proof: reader.array("proof")?,
         },
         0x02 => Frame::Joined { destination: Incarnation(reader.u64("destination incarnation")?) },
         0x03 => Frame::Close {
             code: known("close code", reader.u8("close code")?, CarrierClose::from_byte)?,
-            reason: reader.text(256, "reason")?.to_owned(),
+            reason: reader.text(MAX_REASON, "reason")?.to_owned(),
         },
         0x04 => Frame::Open {
             stream: read_stream(reader)?,
@@ -307,7 +313,7 @@ fn read_small(reader: &mut Reader<'_>) -> Result<Frame, DecodeError> {
         },
         0x09 => {
             let (stream, offset) = (read_stream(reader)?, reader.varint("offset")?);
-            let flags = reader.u8("flags")?;
+            let flags = known("flags", reader.u8("flags")?, |flags| (flags < 4).then_some(flags))?;
             Frame::StreamAck { stream, offset, fin: flags & 1 != 0, reset: flags & 2 != 0 }
         }
         0x0a => Frame::Credit { stream: read_stream(reader)?, offset: reader.varint("offset")? },

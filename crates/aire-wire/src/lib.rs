@@ -25,7 +25,7 @@ pub use notice::{
 pub use preamble::{PREAMBLE_LEN, Preamble, PreambleKind};
 pub use probe::{PROBE_LEN, Probe, ProbeKind};
 pub use record::{Record, RecordBody};
-pub use request::{Grant, Offer, Request};
+pub use request::{Grant, Offer, Refusal, Request};
 
 use std::fmt;
 

@@ -1,9 +1,12 @@
 use aire_types::{AppName, Class, Incarnation, NodeName, Path};
 
 use crate::codec::{class_to_byte, put_bytes, put_text};
-use crate::{CircuitId, DecodeError, Reader, put_varint};
+use crate::control::known;
+use crate::{CircuitId, DecodeError, Reader, RefusalCode, put_varint};
 
 const MAX_LEAF: usize = 2048;
+const MAX_SIGNATURE: usize = 128;
+const MAX_REASON: usize = 256;
 
 /// A source's wish for a circuit. Signed as a whole by the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +157,53 @@ impl Grant {
         };
         reader.end()?;
         Ok(grant)
+    }
+}
+
+/// That a circuit is not granted. Relays on its way can say so in any name, so what a destination denies after it has
+/// verified the request it signs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The circuit.
+    pub circuit: CircuitId,
+    /// Who refuses.
+    pub by: NodeName,
+    /// Why.
+    pub code: RefusalCode,
+    /// Why, for people.
+    pub reason: String,
+    /// The leaf certificate, DER, of a destination that signs; else empty.
+    pub leaf: Vec<u8>,
+    /// Over [`Refusal::signed`]; else empty.
+    pub signature: Vec<u8>,
+}
+
+impl Refusal {
+    /// The bytes that the signature covers: an answer to the request with this SHA-256 and to no other.
+    pub fn signed(code: RefusalCode, request_hash: &[u8; 32]) -> Vec<u8> {
+        [&b"aire refusal 1"[..], request_hash, &[code.to_byte()]].concat()
+    }
+
+    /// Appends the refusal to a message.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.circuit.0);
+        put_text(out, self.by.as_str(), 63);
+        out.push(self.code.to_byte());
+        put_text(out, &self.reason, MAX_REASON);
+        put_bytes(out, &self.leaf);
+        put_bytes(out, &self.signature);
+    }
+
+    /// Takes a refusal off a message; the signature is not checked.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Refusal {
+            circuit: reader.circuit()?,
+            by: reader.node("refusing node")?,
+            code: known("refusal code", reader.u8("refusal code")?, RefusalCode::from_byte)?,
+            reason: reader.text(MAX_REASON, "reason")?.to_owned(),
+            leaf: reader.bytes(MAX_LEAF, "leaf")?.to_vec(),
+            signature: reader.bytes(MAX_SIGNATURE, "signature")?.to_vec(),
+        })
     }
 }
 

@@ -201,7 +201,7 @@ impl Control {
             Message::Renewed(answer) => self.effects.push(Effect::Renewed(answer)),
             Message::CircuitRequest { .. }
             | Message::CircuitGrant { .. }
-            | Message::CircuitRefusal { .. }
+            | Message::CircuitRefusal(_)
             | Message::CircuitClose { .. } => self.handle_circuit_message(now, from, message),
             gossip => self.registry.handle_message(now, from, &gossip),
         }

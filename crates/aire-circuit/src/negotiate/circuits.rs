@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use aire_types::{Class, NodeName, Time};
-use aire_wire::{CircuitClose, CircuitId, Message, Preamble, PreambleKind, RefusalCode};
+use aire_wire::{CircuitClose, CircuitId, Message, Preamble, PreambleKind, Refusal, RefusalCode};
 
 use super::config::{Config, Gate, Output};
 use super::hop::Arrived;
@@ -52,9 +52,7 @@ impl<C: Crypto> Circuits<C> {
                 self.handle_request(Arrived { now, unix_s, from, body: request, signature, offers }, gate);
             }
             Message::CircuitGrant { grant, signature } => self.handle_grant(now, from, grant, signature),
-            Message::CircuitRefusal { circuit, by, code, reason } => {
-                self.handle_refusal(from, circuit, by, code, reason);
-            }
+            Message::CircuitRefusal(refusal) => self.handle_refusal(from, refusal),
             Message::CircuitClose { circuit, code, reason } => {
                 self.handle_close(from, circuit, code, &reason);
             }
@@ -182,8 +180,9 @@ impl<C: Crypto> Circuits<C> {
         code: RefusalCode,
         reason: &str,
     ) {
-        let by = self.config.node.clone();
-        self.send(to, Message::CircuitRefusal { circuit, by, code, reason: reason.to_owned() });
+        let (by, reason) = (self.config.node.clone(), reason.to_owned());
+        let (leaf, signature) = (Vec::new(), Vec::new());
+        self.send(to, Message::CircuitRefusal(Refusal { circuit, by, code, reason, leaf, signature }));
     }
 
     pub(super) fn send_close(&mut self, to: &NodeName, circuit: CircuitId, code: CircuitClose, reason: &str) {

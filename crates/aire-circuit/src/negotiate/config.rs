@@ -162,7 +162,7 @@ pub enum Output {
         circuit: CircuitId,
         /// What was wanted.
         want: Want,
-        /// Who refuses.
+        /// Who refuses, as it says; the destination's policy only where the destination proved that it is its.
         by: NodeName,
         /// Why.
         code: RefusalCode,

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use aire_types::{NodeName, Time};
-use aire_wire::{CircuitId, Grant, Message, Offer, RefusalCode, Request};
+use aire_wire::{CircuitId, Grant, Message, Offer, Refusal, RefusalCode, Request};
 
 use super::circuits::Circuits;
 use super::config::{Denial, Gate, Output, Terms};
@@ -36,6 +36,19 @@ struct HopKeys {
     probe: Option<Key>,
 }
 
+/// Why a request goes no further.
+struct Turned {
+    denial: Denial,
+    /// The app here denies it, to a source that was verified: worth a signature.
+    by_destination: bool,
+}
+
+impl From<Denial> for Turned {
+    fn from(denial: Denial) -> Self {
+        Turned { denial, by_destination: false }
+    }
+}
+
 fn bad(reason: impl Into<String>) -> Denial {
     Denial { code: RefusalCode::BadRequest, reason: reason.into() }
 }
@@ -49,7 +62,10 @@ impl<C: Crypto> Circuits<C> {
         match self.admit(&arrived, &request, gate) {
             Ok(admitted) if admitted.next.is_none() => self.grant(arrived, admitted),
             Ok(admitted) => self.pass_on(arrived, admitted),
-            Err(denial) => {
+            Err(Turned { denial, by_destination: true }) => {
+                self.send_signed_refusal(&arrived, request.circuit, denial);
+            }
+            Err(Turned { denial, .. }) => {
                 if denial.code == RefusalCode::BadRequest {
                     self.reject(arrived.from, Some(request.circuit), denial.reason.clone());
                 }
@@ -63,7 +79,7 @@ impl<C: Crypto> Circuits<C> {
         arrived: &Arrived<'_>,
         request: &Request,
         gate: &mut dyn Gate,
-    ) -> Result<Admitted, Denial> {
+    ) -> Result<Admitted, Turned> {
         let place = self.check_form(arrived.unix_s, arrived.from, request, &arrived.offers).map_err(bad)?;
         self.check_room(request.circuit)?;
         let asked = self
@@ -73,12 +89,21 @@ impl<C: Crypto> Circuits<C> {
         self.check_live(&asked, arrived.from, &content)?;
         let terms = match &place.next {
             Some(next) => gate.relay(&asked, next)?,
-            None => gate.connect(&asked)?,
+            None => gate.connect(&asked).map_err(|denial| Turned { denial, by_destination: true })?,
         };
         let lease = terms.lease.clamp(Duration::from_secs(1), self.config.max_lease);
         let terms = Terms { lease: Duration::from_secs(lease.as_secs()), rate: terms.rate };
         let keys = self.hop_keys(&asked, place.next.is_none(), &request.public_key)?;
         Ok(Admitted { asked, content, next: place.next, terms, keys })
+    }
+
+    fn send_signed_refusal(&mut self, arrived: &Arrived<'_>, circuit: CircuitId, denial: Denial) {
+        let Denial { code, reason } = denial;
+        let message = Refusal::signed(code, &self.crypto.sha256(&arrived.body));
+        let (leaf, signature) = (self.crypto.leaf(), self.crypto.sign(&message));
+        let by = self.config.node.clone();
+        let refusal = Refusal { circuit, by, code, reason, leaf, signature };
+        self.send(arrived.from, Message::CircuitRefusal(refusal));
     }
 
     /// Signatures are dear, so an agent without room says so before it looks at one.

@@ -1,21 +1,15 @@
 use aire_types::{NodeName, Time};
-use aire_wire::{CircuitClose, CircuitId, Message, RefusalCode};
+use aire_wire::{CircuitClose, CircuitId, Message, Refusal, RefusalCode};
 
 use super::circuits::Circuits;
 use crate::crypto::Crypto;
 
 impl<C: Crypto> Circuits<C> {
-    pub(super) fn handle_refusal(
-        &mut self,
-        from: &NodeName,
-        circuit: CircuitId,
-        by: NodeName,
-        code: RefusalCode,
-        reason: String,
-    ) {
+    pub(super) fn handle_refusal(&mut self, from: &NodeName, refusal: Refusal) {
+        let circuit = refusal.circuit;
         if let Some(own) = self.own.get(&circuit) {
             if own.first_hop() == from {
-                self.asking_failed(circuit, by, code, reason, false);
+                self.refused_to_me(from, refusal);
             }
             return;
         }
@@ -26,7 +20,30 @@ impl<C: Crypto> Circuits<C> {
         if self.leases.get(circuit).is_none() {
             self.pending.end(circuit);
         }
-        self.send(&pending.previous, Message::CircuitRefusal { circuit, by, code, reason });
+        self.send(&pending.previous, Message::CircuitRefusal(refusal));
+    }
+
+    fn refused_to_me(&mut self, from: &NodeName, refusal: Refusal) {
+        let Refusal { circuit, ref by, code, ref reason, .. } = refusal;
+        let forged = self.own.get(&circuit).is_some_and(|own| {
+            *by == own.want.destination
+                && by != from
+                && matches!(code, RefusalCode::Policy | RefusalCode::NoSuchApp)
+                && !own.asking.as_ref().is_some_and(|asking| self.is_signed(&refusal, &asking.request_hash))
+        });
+        if !forged {
+            return self.asking_failed(circuit, by.clone(), code, reason.clone(), false);
+        }
+        // Somebody on the way speaks for the destination: what it says counts as its own.
+        let why = format!("a refusal in the name of {by} that {by} did not sign");
+        self.reject(from, Some(circuit), why.clone());
+        self.asking_failed(circuit, from.clone(), code, why, false);
+    }
+
+    fn is_signed(&self, refusal: &Refusal, request_hash: &[u8; 32]) -> bool {
+        let message = Refusal::signed(refusal.code, request_hash);
+        let signer = self.crypto.verify(&refusal.leaf, &message, &refusal.signature);
+        signer.is_ok_and(|signer| signer.mesh == self.config.mesh && signer.node == refusal.by)
     }
 
     /// There is no link to `to`, or it broke: what waits for an answer from there will not get it.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::fake::node;
-use crate::mesh::Mesh;
+use crate::mesh::{Mesh, Parcel};
 use aire_circuit::{Output, PreambleError, Role};
-use aire_types::{Class, Time};
-use aire_wire::{CircuitClose, CircuitId, Message, RefusalCode, Request};
+use aire_types::{Class, NodeName, Time};
+use aire_wire::{CircuitClose, CircuitId, Message, Refusal, RefusalCode, Request};
 
 const NODES: &[&str] = &["a", "b", "d", "r1", "r2", "r3"];
 
@@ -318,4 +318,65 @@ fn a_first_hop_without_a_link_is_told_at_once_and_an_answer_that_never_comes_in_
     mesh.run_until(began + Duration::from_millis(3001));
     assert_eq!(refusals(&mesh).len(), 2);
     assert_eq!(mesh.at("a").poll_timeout(), None::<Time>);
+}
+
+#[test]
+fn only_the_destination_speaks_for_the_destination() {
+    let forge = |_: &NodeName, to: &NodeName, message: &mut Message| {
+        if let Message::CircuitRefusal(refusal) = message
+            && to.as_str() == "a"
+        {
+            refusal.by = node("d");
+        }
+    };
+    // A relay denies in the destination's name: the path is lost, and the relay is named.
+    let mut mesh = Mesh::new(21, NODES);
+    mesh.gates.get_mut(&node("r1")).unwrap().relay_denied.push(node("a"));
+    mesh.tamper = Some(forge);
+    mesh.request("a", &["r1"], "d");
+    mesh.run_for(Duration::from_secs(1));
+    assert_eq!(refusals(&mesh), [("r1".to_owned(), RefusalCode::Policy)]);
+    assert!(rejected_at(&mesh, "a"));
+
+    // What the destination denies is believed over any path, unless the code was changed on the way.
+    for (path, tampered) in [(&[][..], false), (&["r1"], false), (&["r1", "r2"], false), (&["r1"], true)] {
+        let mut mesh = Mesh::new(22, NODES);
+        mesh.gates.get_mut(&node("d")).unwrap().connect_denied.push(node("a"));
+        if tampered {
+            mesh.tamper = Some(|_, to, message| {
+                if let Message::CircuitRefusal(refusal) = message
+                    && to.as_str() == "a"
+                {
+                    refusal.code = RefusalCode::NoSuchApp;
+                }
+            });
+        }
+        mesh.request("a", path, "d");
+        mesh.run_for(Duration::from_secs(1));
+        let by = if tampered { "r1" } else { "d" };
+        assert_eq!(refusals(&mesh)[0].0, by, "{path:?}");
+        assert_eq!(rejected_at(&mesh, "a"), tampered);
+    }
+}
+
+#[test]
+fn a_destinations_word_about_one_request_says_nothing_about_another() {
+    let mut mesh = Mesh::new(23, NODES);
+    mesh.gates.get_mut(&node("d")).unwrap().connect_denied.push(node("a"));
+    mesh.request("a", &["r1"], "d");
+    // to r1, to d, back to r1, back to a
+    mesh.run_for(Duration::from_millis(35));
+    let old = mesh.wire.values().find_map(|(_, _, parcel)| match parcel {
+        Parcel::Message(Message::CircuitRefusal(refusal)) => Some(refusal.clone()),
+        _ => None,
+    });
+    let old = old.expect("the refusal on its way to the source");
+    mesh.run_for(Duration::from_secs(1));
+    let circuit = mesh.request("a", &["r1"], "d");
+    let (now, unix) = (mesh.now, mesh.unix());
+    let replayed = Message::CircuitRefusal(Refusal { circuit, ..old });
+    let gate = mesh.gates.get_mut(&node("a")).unwrap();
+    mesh.nodes.get_mut(&node("a")).unwrap().handle_message(now, unix, &node("r1"), replayed, gate);
+    mesh.flush();
+    assert_eq!(refusals(&mesh)[1].0, "r1");
 }
