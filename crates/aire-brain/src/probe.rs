@@ -116,9 +116,9 @@ impl Prober {
         }
         let over = self.flights.iter().filter(|(_, flight)| flight.give_up <= now);
         let over: Vec<(u64, RouteId)> = over.map(|(id, flight)| (*id, flight.route.clone())).collect();
-        for (id, _) in &over {
-            self.land(*id);
-        }
+        self.flights.retain(|_, flight| flight.give_up > now);
+        // also where nothing is over: a probe that left late moved its end
+        self.give_up_at = self.flights.values().map(|flight| flight.give_up).min().unwrap_or(Time::NEVER);
         over
     }
 
@@ -202,6 +202,7 @@ mod tests {
         let id = prober.launch(Time::ZERO, route(), Duration::from_secs(1));
         assert!(prober.departs(Time::from_millis(2500), id).is_some());
         assert!(prober.given_up(Time::from_millis(3000)).is_empty());
+        assert_eq!(prober.poll_timeout(), Time::from_millis(3500), "the timer waits for what is to come");
         assert_eq!(prober.given_up(Time::from_millis(3500)).len(), 1);
         assert!(prober.land(id).is_none());
     }
