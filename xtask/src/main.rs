@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod docs;
+mod fuzz;
 mod lab;
 mod packages;
 mod steps;
@@ -20,10 +21,12 @@ const USAGE: &str = "usage:
   cargo xtask docs                             whether the commands in the README exist
   cargo xtask lab SCENARIO [--runs N] [--json] [--keep DIR] [--binary FILE]
                                                run a scenario (a file, or a name in lab/); needs root
+  cargo xtask fuzz [TARGET...] [--seconds N] [--jobs N] [--json]
+                                               run all fuzz targets, or some, for N seconds each (60)
   cargo xtask bench [--rounds N] [--json]      two agents against plain forwarders over a veth pair; needs root";
 
 /// The subcommands that users see, for the check of the documentation.
-const COMMANDS: [&str; 5] = ["test", "check", "docs", "lab", "bench"];
+const COMMANDS: [&str; 6] = ["test", "check", "docs", "lab", "fuzz", "bench"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Some((&"check", [])) => check::run(),
         Some((&"docs", [])) => docs::run(),
         Some((&"lab", rest)) => lab::run(rest),
+        Some((&"fuzz", rest)) => fuzz::run(rest),
         Some((&"bench", rest)) => bench::run(rest),
         // A forwarder of the benchmark, in a process of its own.
         Some((&"forward", [listen, target])) => bench::forward(listen, target),

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 /// A program, the package that has it, and what cannot be tested without.
 const NEEDED: &[(&str, &str, &str)] = &[
+    ("c++", "g++", "fuzzing"),
     ("ip", "iproute2", "the packet-level lab"),
     ("nft", "nftables", "the firewall posture of a node"),
     ("curl", "curl", "a mesh that carries curl"),

@@ -2,7 +2,7 @@
 
 use crate::steps::Steps;
 use crate::workspace::{Workspace, cargo};
-use crate::{Failure, check, docs, lab, packages};
+use crate::{Failure, check, docs, fuzz, lab, packages};
 
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     if let Some(unknown) = arguments.iter().find(|flag| !["--no-install", "--no-lab"].contains(flag)) {
@@ -49,6 +49,13 @@ fn all(steps: &mut Steps, install: bool, with_lab: bool) -> Result<(), Failure> 
         steps.command(cargo().args(["test", "--quiet", "--workspace", "--no-fail-fast"]))
     })?;
     steps.step("documentation", |_| docs::run())?;
+    steps.step("fuzzing", |steps| match fuzz::available() {
+        Ok(()) => fuzz::smoke(&workspace),
+        Err(missing) => {
+            steps.skipped.push(format!("the fuzz targets: {missing}"));
+            Ok(())
+        }
+    })?;
     steps.step("lab", |steps| {
         if !with_lab {
             steps.skipped.push("the lab's scenarios: --no-lab was given".to_owned());

@@ -10,6 +10,8 @@ mod credentials;
 mod endpoint;
 mod enrol;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handler;
 mod link;
 mod options;

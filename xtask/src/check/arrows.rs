@@ -18,7 +18,7 @@ pub(super) enum Floor {
 }
 
 /// Every crate, in the order of the table: a crate may depend on crates above it alone.
-const HOUSE: [(&str, Floor); 19] = [
+const HOUSE: [(&str, Floor); 20] = [
     ("aire-types", Floor::Words),
     ("aire-wire", Floor::Words),
     ("aire-stream", Floor::Core),
@@ -37,6 +37,7 @@ const HOUSE: [(&str, Floor); 19] = [
     ("aire-train", Floor::Tool),
     ("aire-sim", Floor::Tool),
     ("aire-lab", Floor::Tool),
+    ("aire-fuzz", Floor::Tool),
     ("xtask", Floor::Tool),
 ];
 

@@ -1,6 +1,8 @@
 //! The end of a carrier: frames in and out of one TLS session over one TCP connection.
 
 mod keys;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod offline;
 mod open;
 mod parse;
 mod read;

@@ -59,6 +59,12 @@ impl Inbox {
         &mut self.buffer
     }
 
+    /// Bytes of memory that its buffers have.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn held(&self) -> usize {
+        self.buffer.capacity() + self.spare.iter().map(BytesMut::capacity).sum::<usize>()
+    }
+
     /// How a read went: `room` bytes were asked for and `taken` came.
     pub(super) fn adapt(&mut self, taken: usize, room: usize) {
         if taken == room && self.capacity < LARGEST {

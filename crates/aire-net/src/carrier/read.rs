@@ -5,7 +5,9 @@ use std::task::{Context, Poll, ready};
 use aire_wire::Frame;
 use tokio_util::io::poll_read_buf;
 
-use super::open::Opened;
+use super::keys::Direction;
+use super::open::{Inbox, Opened};
+use super::parse::Parser;
 use super::{Carrier, CarrierError};
 
 impl Carrier {
@@ -44,17 +46,28 @@ impl Carrier {
 
     /// Decrypts and parses what is here. The error is why nothing more will come.
     fn take_frames(&mut self, frames: &mut Vec<(Frame, usize)>) -> Result<(), CarrierError> {
-        let end = loop {
-            match self.inbox.open(&mut self.keys.receive) {
-                Ok(Opened::Nothing) => break None,
-                Ok(Opened::Record) => {}
-                Ok(Opened::UpdateRequested) => self.update_due = true,
-                Ok(Opened::Closed) => break Some(CarrierError::Closed),
-                Err(error) => break Some(error.into()),
-            }
-        };
-        let (parser, copy_below) = (&mut self.parser, self.inbox.copy_below());
-        self.inbox.with_plain(|plain| parser.take(plain, copy_below, frames))?;
-        end.map_or(Ok(()), Err)
+        let receive = &mut self.keys.receive;
+        take_frames(receive, &mut self.inbox, &mut self.parser, &mut self.update_due, frames)
     }
+}
+
+pub(super) fn take_frames(
+    keys: &mut Direction,
+    inbox: &mut Inbox,
+    parser: &mut Parser,
+    update_due: &mut bool,
+    frames: &mut Vec<(Frame, usize)>,
+) -> Result<(), CarrierError> {
+    let end = loop {
+        match inbox.open(keys) {
+            Ok(Opened::Nothing) => break None,
+            Ok(Opened::Record) => {}
+            Ok(Opened::UpdateRequested) => *update_due = true,
+            Ok(Opened::Closed) => break Some(CarrierError::Closed),
+            Err(error) => break Some(error.into()),
+        }
+    };
+    let copy_below = inbox.copy_below();
+    inbox.with_plain(|plain| parser.take(plain, copy_below, frames))?;
+    end.map_or(Ok(()), Err)
 }

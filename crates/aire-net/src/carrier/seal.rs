@@ -98,7 +98,8 @@ impl Outbox {
         self.put_other(keys, ALERT, &CLOSE_NOTIFY)
     }
 
-    fn put_other(&mut self, keys: &mut Direction, kind: u8, body: &[u8]) -> Result<(), Error> {
+    /// A record of another type than application data.
+    pub(super) fn put_other(&mut self, keys: &mut Direction, kind: u8, body: &[u8]) -> Result<(), Error> {
         let begin = self.begin(body.len());
         self.sealed.extend_from_slice(body);
         self.open = None;

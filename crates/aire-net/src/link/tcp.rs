@@ -129,7 +129,8 @@ impl Task {
     }
 }
 
-fn take(buffer: &mut BytesMut) -> Result<Option<(u8, BytesMut)>, String> {
+/// Takes the next frame, its kind and body, off the front of `buffer`.
+pub(crate) fn take(buffer: &mut BytesMut) -> Result<Option<(u8, BytesMut)>, String> {
     let Some(&[kind, a, b, c, d]) = buffer.first_chunk::<HEADER>() else { return Ok(None) };
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
     if length > MAX_MESSAGE || !(MESSAGE..=DATAGRAM).contains(&kind) {

@@ -1,0 +1,15 @@
+//! Decoders.
+
+pub(crate) mod carrier;
+pub(crate) mod datagrams;
+pub(crate) mod documents;
+pub(crate) mod enrolment;
+pub(crate) mod frames;
+pub(crate) mod handshake;
+pub(crate) mod messages;
+pub(crate) mod policy;
+
+/// The first byte as a number, and the rest.
+fn split(input: &[u8]) -> (usize, &[u8]) {
+    input.split_first().map_or((0, input), |(first, rest)| (usize::from(*first), rest))
+}
