@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aire_types::{AppName, Instance, NodeName, Path, RouteId, Time};
+use aire_types::{AppName, Instance, NodeName, Override, Path, RouteId, Time};
 
 use super::{Brain, INSTANCES, NEW, ROUTES};
 use crate::destination::{Destination, Role, Route};
@@ -65,14 +65,7 @@ impl Brain {
         let Some(mut destination) = self.destinations.remove(instance) else { return };
         let overrides = self.overrides(&instance.app);
         let ceiling = f64::from(self.security(&instance.app).risk_ceiling());
-        // a small mesh is shown whole, closed relays with what is wrong with them
-        let whole = self.relays.len() <= self.config.portfolio;
-        let open = |relay: &RelayInfo| {
-            let barred = overrides.direct_only || overrides.avoid.contains(&relay.node);
-            whole || (relay.is_open() && relay.risk <= ceiling && !barred)
-        };
-        let usable: BTreeMap<&NodeName, &RelayInfo> =
-            self.relays.iter().filter(|(_, relay)| open(relay) && relay.node != instance.node).collect();
+        let usable = usable(&self.relays, self.config.portfolio, &overrides, ceiling, &instance.node);
         let ordered = overrides.prefer.iter().filter(|node| usable.contains_key(node)).cloned();
         let ordered: BTreeSet<Path> = ordered.map(Path::via).chain(overrides.pin.clone()).collect();
         prune(&mut destination, |node| usable.contains_key(node), &ordered);
@@ -93,6 +86,23 @@ impl Brain {
         destination.rotate_at = now + self.random.scale(ROTATION, 0.75, 1.25);
         self.destinations.insert(instance.clone(), destination);
         self.prober.due_at = self.prober.due_at.min(now);
+    }
+
+    /// Relays are heard of one by one, often after the instance: where a portfolio has room for one, it is renewed.
+    pub(super) fn welcome_relays(&mut self, now: Time) {
+        let most = self.config.portfolio;
+        let room = |(instance, destination): (&Instance, &Destination)| {
+            let have = singles(destination);
+            let overrides = self.overrides(&instance.app);
+            let ceiling = f64::from(self.security(&instance.app).risk_ceiling());
+            let new = have.len() < most
+                && usable(&self.relays, most, &overrides, ceiling, &instance.node)
+                    .keys()
+                    .any(|node| !have.contains(*node));
+            new.then(|| instance.clone())
+        };
+        let open: Vec<Instance> = self.destinations.iter().filter_map(room).collect();
+        open.iter().for_each(|instance| self.renew_portfolio(now, instance));
     }
 
     /// Makes the decisions again that new facts may change.
@@ -205,6 +215,22 @@ impl Brain {
         state.alert = state.alert.saturating_sub(1);
         self.outputs.push_back(Output::Probe { id, route });
     }
+}
+
+/// The relays that may be on a path to `to`. A small mesh is shown whole, closed relays with what is wrong with them.
+fn usable<'a>(
+    relays: &'a BTreeMap<NodeName, RelayInfo>,
+    portfolio: usize,
+    overrides: &Override,
+    ceiling: f64,
+    to: &NodeName,
+) -> BTreeMap<&'a NodeName, &'a RelayInfo> {
+    let whole = relays.len() <= portfolio;
+    let open = |relay: &RelayInfo| {
+        let barred = overrides.direct_only || overrides.avoid.contains(&relay.node);
+        whole || (relay.is_open() && relay.risk <= ceiling && !barred)
+    };
+    relays.iter().filter(|(_, relay)| open(relay) && relay.node != *to).collect()
 }
 
 fn singles(destination: &Destination) -> BTreeSet<NodeName> {

@@ -38,6 +38,7 @@ impl Brain {
         let instances = &self.instances;
         self.destinations.retain(|instance, _| instances.contains_key(instance));
         self.follow_interest(now);
+        self.welcome_relays(now);
         self.disturb_all(now);
     }
 

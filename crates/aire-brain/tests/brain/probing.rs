@@ -69,6 +69,21 @@ fn a_new_destination_is_decided_within_two_seconds() {
 }
 
 #[test]
+fn a_relay_that_is_heard_of_after_the_destination_is_looked_at_at_once() {
+    for seed in 0..32 {
+        let mut world = World::star(seed, link(240.0), &[]);
+        world.links.insert(via("r1"), link(60.0));
+        world.want();
+        world.seconds(1);
+        assert_eq!(world.path(Class::Interactive), Path::DIRECT, "seed {seed}");
+        world.relays.push(RelayInfo::new(node("r1")));
+        world.publish();
+        world.seconds(3);
+        assert_eq!(world.path(Class::Interactive), via("r1"), "seed {seed}");
+    }
+}
+
+#[test]
 fn nobody_asks_nobody_probes() {
     let mut world = mesh(2, 20);
     world.seconds(60);
