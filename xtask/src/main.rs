@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod docs;
+mod faults;
 mod fuzz;
 mod lab;
 mod packages;
@@ -21,12 +22,14 @@ const USAGE: &str = "usage:
   cargo xtask docs                             whether the commands in the README exist
   cargo xtask lab SCENARIO [--runs N] [--json] [--keep DIR] [--binary FILE]
                                                run a scenario (a file, or a name in lab/); needs root
+  cargo xtask faults [FAULT...] [--rounds N] [--json] [--keep DIR] [--binary FILE] [--release]
+                                               what an application sees of each fault, as a table; needs root
   cargo xtask fuzz [TARGET...] [--seconds N] [--jobs N] [--json]
                                                run all fuzz targets, or some, for N seconds each (60)
   cargo xtask bench [--rounds N] [--json]      two agents against plain forwarders over a veth pair; needs root";
 
 /// The subcommands that users see, for the check of the documentation.
-const COMMANDS: [&str; 6] = ["test", "check", "docs", "lab", "fuzz", "bench"];
+const COMMANDS: [&str; 7] = ["test", "check", "docs", "lab", "faults", "fuzz", "bench"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Some((&"check", [])) => check::run(),
         Some((&"docs", [])) => docs::run(),
         Some((&"lab", rest)) => lab::run(rest),
+        Some((&"faults", rest)) => faults::run(rest),
         Some((&"fuzz", rest)) => fuzz::run(rest),
         Some((&"bench", rest)) => bench::run(rest),
         // A forwarder of the benchmark, in a process of its own.

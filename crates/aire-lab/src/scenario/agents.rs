@@ -73,7 +73,7 @@ impl Agents {
         let policy =
             self.write_policy(mesh, host.name(), agent.policy.as_ref().unwrap_or(&scenario.policy))?;
         let state = text(&self.folder.join(format!("{}.state", host.name())));
-        let listen = format!("{}:{PORT}", host.address());
+        let listen = format!("0.0.0.0:{PORT}");
         let fixed = [
             "run",
             "--node",
@@ -97,6 +97,12 @@ impl Agents {
             }
             let token = self.aire(host.name(), &invite)?;
             arguments.extend(["--join".to_owned(), token.trim().to_owned()]);
+        }
+        if let Some(config) = &agent.config {
+            let file = self.folder.join(format!("{}.toml", host.name()));
+            let what = || format!("writing {}", file.display());
+            fs::write(&file, config).map_err(|source| ScenarioError::io(what(), source))?;
+            arguments.extend(["--config".to_owned(), text(&file)]);
         }
         if let Some(app) = &agent.app {
             arguments.extend(["--app".to_owned(), app.clone()]);
@@ -137,7 +143,8 @@ impl Agents {
         Ok(())
     }
 
-    fn wait_ready(&mut self, name: &str) -> Result<(), ScenarioError> {
+    /// Waits until the agent of a host answers and is ready.
+    pub(super) fn wait_ready(&mut self, name: &str) -> Result<(), ScenarioError> {
         let deadline = Instant::now() + READY;
         loop {
             let Some(node) = self.nodes.get_mut(name) else { return Ok(()) };

@@ -83,6 +83,8 @@ pub struct Agent {
     pub role: AgentRole,
     /// `NAME=HOST:PORT` for the role `app`.
     pub app: Option<String>,
+    /// A configuration file for `aire run`, besides the flags.
+    pub config: Option<String>,
     /// More flags of `aire run`.
     #[serde(default)]
     pub flags: Vec<String>,

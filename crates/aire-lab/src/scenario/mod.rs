@@ -59,6 +59,7 @@
 mod actions;
 mod agents;
 mod expect;
+pub mod faults;
 mod field;
 mod file;
 mod run;

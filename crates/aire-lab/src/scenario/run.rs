@@ -86,7 +86,7 @@ pub fn run(scenario: &Scenario, options: &Options) -> Result<Outcome, ScenarioEr
     Ok(timeline.finish(preparation_s, &servers))
 }
 
-fn network(scenario: &Scenario, folder: Option<&Path>) -> Result<Wan, ScenarioError> {
+pub(super) fn network(scenario: &Scenario, folder: Option<&Path>) -> Result<Wan, ScenarioError> {
     let hosts = scenario.hosts.clone();
     let folder = folder.map(Path::to_owned);
     let wan = Wan::start(WanConfig { hosts, default: scenario.shape, seed: scenario.seed, folder })?;

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::namespace::{Namespace, Reaper};
@@ -22,7 +22,7 @@ pub struct Host {
 #[derive(Debug)]
 struct Inner {
     name: String,
-    address: Ipv4Addr,
+    address: Mutex<Ipv4Addr>,
     namespace: Namespace,
     folder: PathBuf,
 }
@@ -32,7 +32,7 @@ impl Host {
     pub(super) fn new(reaper: &Reaper, number: usize, name: &str, folder: &Path) -> Result<Self, WanError> {
         let namespace = reaper.namespace(name)?;
         namespace.settle()?;
-        let address = Ipv4Addr::new(10, 77, (number / 250) as u8, (number % 250 + 1) as u8);
+        let address = Mutex::new(Ipv4Addr::new(10, 77, (number / 250) as u8, (number % 250 + 1) as u8));
         let inner = Inner { name: name.to_owned(), address, namespace, folder: folder.to_owned() };
         Ok(Host { inner: Arc::new(inner) })
     }
@@ -40,9 +40,21 @@ impl Host {
     /// Gives the device the host's address and brings it up.
     pub(super) fn configure_device(&self) -> Result<(), WanError> {
         self.inner.namespace.ip(&format!(
-            "addr add {}/16 dev {DEVICE}\nlink set {DEVICE} mtu 1500 txqueuelen 2000 up\n",
-            self.inner.address
+            "addr add {}/16 dev {DEVICE}\nlink set {DEVICE} mtu 1500 txqueuelen 2000 up\nroute add default dev {DEVICE}\n",
+            self.address()
         ))
+    }
+
+    /// Takes the address away and gives another one; both.
+    pub(super) fn readdress(&self) -> Result<(Ipv4Addr, Ipv4Addr), WanError> {
+        let mut address = self.inner.address.lock().unwrap_or_else(PoisonError::into_inner);
+        let [a, b, c, d] = address.octets();
+        let new = Ipv4Addr::new(a, b, if c >= 128 { c - 127 } else { c + 128 }, d);
+        let old = std::mem::replace(&mut *address, new);
+        self.inner.namespace.ip(&format!(
+            "addr del {old}/16 dev {DEVICE}\naddr add {new}/16 dev {DEVICE}\nroute add default dev {DEVICE}\n"
+        ))?;
+        Ok((old, new))
     }
 
     /// Its name.
@@ -50,9 +62,9 @@ impl Host {
         &self.inner.name
     }
 
-    /// Its one address, 10.77.x.y.
+    /// Its one address, 10.77.x.y, which [`crate::wan::Wan::readdress`] changes.
     pub fn address(&self) -> Ipv4Addr {
-        self.inner.address
+        *self.inner.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The name of its network namespace, for `ip netns exec`.

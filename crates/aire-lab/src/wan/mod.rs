@@ -1,5 +1,6 @@
 //! Hosts in network namespaces, joined by a network of our making. Needs root, `ip` and (for the [`Wan`]) `/dev/net/tun`.
 
+mod addresses;
 mod host;
 mod namespace;
 mod network;

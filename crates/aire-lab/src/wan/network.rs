@@ -1,6 +1,7 @@
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use super::addresses::Addresses;
 use super::host::{DEVICE, Host};
 use super::namespace::Reaper;
 use super::switch::{Ports, Switch};
@@ -37,6 +38,7 @@ impl WanConfig {
 pub struct Wan {
     topology: Topology,
     hosts: Vec<Host>,
+    addresses: Addresses,
     folder: PathBuf,
     switch: Switch,
     // Last: it deletes the namespaces.
@@ -57,7 +59,8 @@ impl Wan {
         let reaper = Reaper::start(config.folder.as_deref())?;
         let folder = config.folder.as_deref().or(reaper.scratch()).unwrap_or(Path::new(".")).to_owned();
         let mut hosts = Vec::new();
-        let mut ports = Ports::default();
+        let addresses = Addresses::default();
+        let mut ports = Ports::new(addresses.clone());
         for (number, name) in config.hosts.iter().enumerate() {
             let host = Host::new(&reaper, number, name, &folder)?;
             let device = host
@@ -69,7 +72,7 @@ impl Wan {
         }
         let switch = Switch::start(ports, topology.clone(), config.seed)
             .map_err(|source| WanError::io("starting the switch", source))?;
-        Ok(Wan { topology, hosts, folder, switch, _reaper: reaper })
+        Ok(Wan { topology, hosts, addresses, folder, switch, _reaper: reaper })
     }
 
     /// The host of this name.
@@ -78,6 +81,17 @@ impl Wan {
     /// There is none.
     pub fn host(&self, name: &str) -> Result<&Host, WanError> {
         Ok(&self.hosts[self.topology.index(name)?])
+    }
+
+    /// Gives a host another address while it runs, as a lease that was not renewed or a change of network does. What its
+    /// sockets are bound to is gone.
+    ///
+    /// # Errors
+    /// There is no such host, or the machine refuses.
+    pub fn readdress(&self, name: &str) -> Result<(), WanError> {
+        let (old, new) = self.host(name)?.readdress()?;
+        self.addresses.replace(old, new);
+        Ok(())
     }
 
     /// All hosts, in the order they were given.

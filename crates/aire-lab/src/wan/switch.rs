@@ -1,7 +1,7 @@
 //! One thread that moves packets between TUN devices when their time has come.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io;
 use std::net::Ipv4Addr;
@@ -16,6 +16,7 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
+use super::addresses::Addresses;
 use super::packet;
 use crate::Topology;
 use crate::pacer::{Dropped, Pacer};
@@ -52,15 +53,20 @@ struct Counters {
 }
 
 /// The switch's side of every host's device.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ports {
     devices: Vec<File>,
-    addresses: BTreeMap<Ipv4Addr, usize>,
+    addresses: Addresses,
 }
 
 impl Ports {
+    /// Ports whose addresses are found, and changed, in `addresses`.
+    pub(super) fn new(addresses: Addresses) -> Self {
+        Ports { devices: Vec::new(), addresses }
+    }
+
     pub(super) fn add(&mut self, address: Ipv4Addr, device: File) {
-        self.addresses.insert(address, self.devices.len());
+        self.addresses.add(address, self.devices.len());
         self.devices.push(device);
     }
 }
@@ -198,7 +204,7 @@ impl Forwarding {
     fn enqueue(&mut self, now: Instant, from: usize, slot: u32) -> bool {
         let packet = &self.buffers[slot as usize];
         let Some((destination, protocol)) = packet::parse(packet) else { return false };
-        let Some(&to) = self.ports.addresses.get(&destination) else { return false };
+        let Some(to) = self.ports.addresses.find(destination) else { return false };
         let link = from * self.ports.devices.len() + to;
         let shape = self.topology.shape(from, to);
         match self.pacers[link].admit(now, packet.len(), protocol, &shape) {

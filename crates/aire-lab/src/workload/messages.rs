@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::flow::Live;
 use super::hello::Kind;
 use super::{LatencySummary, checksum, connect};
 
@@ -83,20 +84,25 @@ impl Messages {
     /// # Errors
     /// No connection within the patience.
     pub fn run(&self) -> io::Result<MessagesReport> {
+        self.run_live(&Arc::default())
+    }
+
+    /// The same, told of each echo in `live`, which may also stop it.
+    pub(super) fn run_live(&self, live: &Arc<Live>) -> io::Result<MessagesReport> {
         let stream = connect(self.to, Kind::Messages, 0, self.patience)?;
         let start = Instant::now();
         let sent = Arc::new(AtomicU64::new(0));
         let finished = Arc::new(AtomicBool::new(false));
         let sender = {
             let (stream, sent, finished) = (stream.try_clone()?, sent.clone(), finished.clone());
-            let (interval, duration) = (self.interval, self.duration);
+            let (interval, duration, live) = (self.interval, self.duration, Arc::clone(live));
             thread::Builder::new().name("messages-send".to_owned()).spawn(move || {
-                let result = send(stream, start, interval, duration, &sent);
+                let result = send(stream, start, interval, duration, &sent, &live);
                 finished.store(true, Ordering::Release);
                 result
             })?
         };
-        let mut receiver = Receiver::new(start, self.interval);
+        let mut receiver = Receiver::new(start, self.interval, Arc::clone(live));
         let ended = receiver.run(&stream, &sent, &finished, self.patience);
         // Wakes a sender that is stuck in a full buffer.
         let _ = stream.shutdown(Shutdown::Both);
@@ -122,9 +128,10 @@ fn send(
     interval: Duration,
     duration: Duration,
     sent: &AtomicU64,
+    live: &Live,
 ) -> io::Result<()> {
     let mut next = start;
-    while next < start + duration {
+    while next < start + duration && !live.is_stopped() {
         thread::sleep(next.saturating_duration_since(Instant::now()));
         let number = sent.load(Ordering::Relaxed);
         stream.write_all(&encode(number, start.elapsed()))?;
@@ -158,6 +165,7 @@ pub(super) fn decode(message: &[u8; MESSAGE]) -> Option<(u64, Duration)> {
 struct Receiver {
     start: Instant,
     interval: Duration,
+    live: Arc<Live>,
     seen: BTreeSet<u64>,
     highest: Option<u64>,
     last: Duration,
@@ -166,10 +174,10 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn new(start: Instant, interval: Duration) -> Self {
+    fn new(start: Instant, interval: Duration, live: Arc<Live>) -> Self {
         let stall = (Duration::ZERO, Duration::ZERO);
         let (seen, report) = (BTreeSet::new(), MessagesReport::default());
-        Receiver { start, interval, seen, highest: None, last: Duration::ZERO, stall, report }
+        Receiver { start, interval, live, seen, highest: None, last: Duration::ZERO, stall, report }
     }
 
     /// Reads until everything sent came back, or for as long as patience lasts after the last message.
@@ -218,6 +226,7 @@ impl Receiver {
             return;
         };
         self.note_gap();
+        self.live.arrived();
         if !self.seen.insert(number) {
             self.report.repeated += 1;
             return;
@@ -270,7 +279,7 @@ mod tests {
 
     #[test]
     fn the_receiver_counts_what_went_wrong() {
-        let mut receiver = Receiver::new(Instant::now(), Duration::ZERO);
+        let mut receiver = Receiver::new(Instant::now(), Duration::ZERO, Arc::default());
         for number in [0, 1, 3, 2, 2, 5] {
             receiver.take(&encode(number, Duration::ZERO));
         }

@@ -5,6 +5,7 @@
 mod bulk;
 mod checksum;
 mod connect_rate;
+mod flow;
 mod hello;
 mod latency;
 mod messages;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 pub use bulk::{Bulk, BulkReport};
 pub use connect_rate::{ConnectRate, ConnectRateReport};
+pub use flow::Flow;
 pub use latency::LatencySummary;
 pub use messages::{Echo, Messages, MessagesReport};
 pub use pingpong::{PingPong, PingPongReport};

@@ -1,0 +1,107 @@
+//! Faults in rounds with the built agent, and the table of what an application saw.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use aire_lab::scenario::Scenario;
+use aire_lab::scenario::faults::{Fault, FaultOptions, Round, Table, measure};
+
+use crate::Failure;
+use crate::workspace::Workspace;
+
+/// The mesh that is hurt, beneath the folder of scenarios.
+const MESH: &str = "lab/base/faults.toml";
+
+/// What was asked for.
+struct Asked {
+    rounds: u32,
+    json: bool,
+    release: bool,
+    keep: Option<PathBuf>,
+    binary: Option<PathBuf>,
+    faults: Vec<Fault>,
+}
+
+fn asked(arguments: &[&str]) -> Result<Asked, Failure> {
+    let mut asked =
+        Asked { rounds: 20, json: false, release: false, keep: None, binary: None, faults: Vec::new() };
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "--json" => asked.json = true,
+            "--release" => asked.release = true,
+            "--keep" => asked.keep = Some(PathBuf::from(words.next().ok_or("--keep needs a folder")?)),
+            "--binary" => asked.binary = Some(PathBuf::from(words.next().ok_or("--binary needs a file")?)),
+            "--rounds" => {
+                let given = words.next().and_then(|number| number.parse().ok());
+                asked.rounds = given.filter(|rounds| *rounds > 0).ok_or("--rounds needs a number from 1")?;
+            }
+            name => asked.faults.push(Fault::named(name).ok_or_else(|| {
+                let names: Vec<&str> = Fault::ALL.iter().map(|fault| fault.name).collect();
+                format!("there is no fault '{name}'; there are: {}", names.join(", "))
+            })?),
+        }
+    }
+    if asked.faults.is_empty() {
+        asked.faults = Fault::ALL.to_vec();
+    }
+    Ok(asked)
+}
+
+pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
+    let asked = asked(arguments)?;
+    let workspace = Workspace::load()?;
+    let binary = match asked.binary {
+        Some(binary) => binary,
+        None => workspace.build("aire", asked.release)?,
+    };
+    let options = FaultOptions { binary, rounds: asked.rounds, folder: asked.keep };
+    let begun = Instant::now();
+    let table = table(&workspace, &asked.faults, &options)?;
+    if asked.json {
+        println!("{}", serde_json::to_string_pretty(&table).map_err(|error| error.to_string())?);
+    } else {
+        println!("{table}");
+    }
+    eprintln!("{:.0} s; load of this machine: {}", begun.elapsed().as_secs_f64(), load());
+    judge(&table)
+}
+
+fn table(workspace: &Workspace, faults: &[Fault], options: &FaultOptions) -> Result<Table, Failure> {
+    let file = workspace.workspace_root.join(MESH);
+    let scenario = Scenario::load(&file).map_err(|error| error.to_string())?;
+    measure(&scenario, faults, options, tell).map_err(|error| error.to_string())
+}
+
+fn tell(round: &Round) {
+    let path = |hops: &[String]| if hops.is_empty() { "direct".to_owned() } else { hops.join(",") };
+    let taken = round.taken_s.map(|s| format!(", taken after {s:.1} s")).unwrap_or_default();
+    let error = round.error.as_ref().map(|error| format!(", {error}")).unwrap_or_default();
+    eprintln!(
+        "   {} {}: {} -> {}, stall {:.0} ms (aim {:.0}){taken}, {} messages, {} harmed, {} resets{error}",
+        round.fault,
+        round.number,
+        path(&round.from),
+        path(&round.to),
+        round.stall_ms,
+        round.aim_ms,
+        round.received,
+        round.harmed,
+        round.resets,
+    );
+}
+
+fn judge(table: &Table) -> Result<(), Failure> {
+    let missed: Vec<&str> = table.rows.iter().filter(|row| !row.reached).map(|row| row.fault).collect();
+    if missed.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("faults that missed their aim: {}", missed.join(", ")))
+    }
+}
+
+/// One, five and fifteen minutes.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+}
