@@ -20,7 +20,7 @@ pub(super) fn serve(task: &Task, host: &Host) -> io::Result<Service> {
 pub(super) fn run(task: &Task) -> io::Result<Value> {
     let at = task.address;
     let mut iperf3 = Command::new("iperf3");
-    iperf3.args(["-c", &at.ip().to_string(), "-p", &at.port().to_string(), "--json", "-i", "0.1"]);
+    iperf3.args(["-c", &at.ip().to_string(), "-p", &at.port().to_string(), "--json"]);
     iperf3.args(["-t", &task.duration.as_secs().to_string(), "-P", &task.parallel.to_string()]);
     let ended = client::run(
         {

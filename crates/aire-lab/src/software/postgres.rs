@@ -1,7 +1,7 @@
 //! PostgreSQL and `pgbench`.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +18,9 @@ use crate::workload::LatencySummary;
 /// Branches, and hundred thousands of accounts: enough that clients seldom wait for one another's branch.
 const SCALE: &str = "5";
 
+/// The hosts of a lab; the server's own configuration knows this machine alone.
+const HOSTS: &str = "10.77.0.0/16";
+
 /// A database with the tables of `pgbench`.
 pub(super) fn serve(task: &Task, host: &Host) -> io::Result<Service> {
     let (folder, programs) = (task.place("postgres"), programs()?);
@@ -25,6 +28,8 @@ pub(super) fn serve(task: &Task, host: &Host) -> io::Result<Service> {
     let data = folder.join("data");
     let mut init = as_postgres(&programs.join("initdb"), &folder);
     done(init.args(["--auth=trust", "--username=postgres", "--no-sync", "-D"]).arg(&data))?;
+    let mut allowed = fs::OpenOptions::new().append(true).open(data.join("pg_hba.conf"))?;
+    writeln!(allowed, "host all all {HOSTS} trust")?;
     let mut server = as_postgres(&programs.join("postgres"), &folder);
     server.arg("-D").arg(&data).arg("-k").arg(&folder).args(["-h", &task.address.ip().to_string()]);
     server.args(["-p", &task.address.port().to_string(), "-F"]).args(&task.flags);
