@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aire_ingress::{Arrival, Kind as ListenerKind, Listener, Notice, Refusal};
+use aire_ingress::{Accepted, Arrival, Kind as ListenerKind, Listener, Notice, Refusal};
 use aire_types::{Class, Instance, Protocol, RouteId};
 use aire_wire::{ResetCode, StreamId};
 use tokio::sync::mpsc;
@@ -22,6 +22,8 @@ const APP_DEADLINE: Duration = Duration::from_secs(3);
 const OPEN_DEADLINE: Duration = Duration::from_secs(15);
 /// How often a connection is tried at instances that restarted or are about to stop.
 const ATTEMPTS: u32 = 4;
+/// How much of what an application says first travels before its connection was taken.
+const AHEAD: usize = 16 * 1024;
 
 /// Opens all listeners that the configuration names and serves them until the agent ends.
 pub(crate) async fn listen(agent: &Arc<Agent>) -> Result<(), RunError> {
@@ -73,7 +75,7 @@ async fn connect(agent: Arc<Agent>, arrival: Arrival) {
     let configured = agent.config.to.iter().find(|to| to.app == arrival.app && to.listen == arrival.listener);
     let class = configured.and_then(|to| to.class).unwrap_or(class);
     match open(&agent, &arrival, class).await {
-        Ok((association, stream)) => match arrival.accept().await {
+        Ok((association, Taken { stream, ahead })) => match accept(arrival, ahead).await {
             Ok(accepted) => {
                 agent.metrics.stream_opened(arrived.elapsed());
                 stream::run(association, stream, accepted.socket, accepted.early).await;
@@ -90,24 +92,46 @@ async fn connect(agent: Arc<Agent>, arrival: Arrival) {
     }
 }
 
+/// The application's socket, without what went ahead.
+async fn accept(mut arrival: Arrival, ahead: usize) -> std::io::Result<Accepted> {
+    arrival.forget_words(ahead).await?;
+    arrival.accept().await
+}
+
+/// A stream that the app has taken.
+struct Taken {
+    stream: StreamId,
+    /// Bytes of the application that went ahead.
+    ahead: usize,
+}
+
+/// A stream that nobody has taken.
+struct Missed {
+    /// The reset that came instead; nothing at the deadline.
+    code: Option<ResetCode>,
+    /// Bytes of the application went ahead, and who knows whether the app has read them.
+    spoke: bool,
+}
+
 /// A stream that the app has taken. An instance that came back without memory of us, or is about to stop, took nothing,
 /// so the next attempt may succeed.
 async fn open(
     agent: &Arc<Agent>,
     arrival: &Arrival,
     class: Class,
-) -> Result<(Arc<Association>, StreamId), Refusal> {
+) -> Result<(Arc<Association>, Taken), Refusal> {
     let deadline = Instant::now() + OPEN_DEADLINE;
     let mut draining = None;
     for attempt in 1.. {
         let route = place(agent, arrival, class, draining.as_ref()).await?;
         let outgoing = Outgoing::find(agent, &route.instance, class);
-        let code = match attempt_open(agent, arrival, class, &outgoing, deadline).await {
-            Ok(stream) => return Ok((Arc::clone(&outgoing.association), stream)),
-            Err(code) => code,
+        let missed = match attempt_open(agent, arrival, class, &outgoing, deadline).await {
+            Ok(taken) => return Ok((Arc::clone(&outgoing.association), taken)),
+            Err(missed) => missed,
         };
-        match code {
-            Some(ResetCode::PeerRestarted) if attempt < ATTEMPTS => {}
+        match missed.code {
+            // What the app may have read is not said to it twice.
+            Some(ResetCode::PeerRestarted) if attempt < ATTEMPTS && !missed.spoke => {}
             Some(ResetCode::Draining) if attempt < ATTEMPTS => draining = Some(route.instance),
             Some(code) => return Err(refusal(code)),
             None if outgoing.was_denied() => return Err(Refusal::NotAllowed),
@@ -117,27 +141,37 @@ async fn open(
     Err(Refusal::Unreachable)
 }
 
-/// Opens a stream and waits until the app takes it; else the reset that came instead, or nothing at the deadline.
+/// Opens a stream and waits until the app takes it. What the application says meanwhile goes ahead, so that a short
+/// request takes one round trip.
 async fn attempt_open(
     agent: &Arc<Agent>,
     arrival: &Arrival,
     class: Class,
     outgoing: &Outgoing,
     deadline: Instant,
-) -> Result<StreamId, Option<ResetCode>> {
+) -> Result<Taken, Missed> {
     let association = &outgoing.association;
     let stream = match association.open(class, Protocol::Tcp, arrival.app.clone()) {
         Ok(stream) => stream,
-        Err(OpenError::Over) => return Err(Some(ResetCode::PeerRestarted)),
+        Err(OpenError::Over) => return Err(Missed { code: Some(ResetCode::PeerRestarted), spoke: false }),
         Err(OpenError::Refused(error)) => {
             agent.tell(Happening::new(Kind::Machine, error.to_string()).app(&arrival.app));
-            return Err(Some(ResetCode::Limit));
+            return Err(Missed { code: Some(ResetCode::Limit), spoke: false });
         }
     };
     let about = (arrival.app.clone(), outgoing.instance.node.clone(), class);
     agent.ledger.begin(agent, outgoing.id(), association, stream, about);
-    let failed = match timeout_at(deadline, association.opened(stream)).await {
-        Ok(Ok(())) => return Ok(stream),
+    let mut ahead = 0;
+    let opened = async {
+        tokio::select! {
+            biased;
+            opened = association.opened(stream) => return opened,
+            words = arrival.first_words(AHEAD) => ahead = association.send_ahead(stream, words),
+        }
+        association.opened(stream).await
+    };
+    let code = match timeout_at(deadline, opened).await {
+        Ok(Ok(())) => return Ok(Taken { stream, ahead }),
         Ok(Err(code)) => Some(code),
         Err(_) => {
             association.reset(stream, ResetCode::NoPath);
@@ -145,7 +179,7 @@ async fn attempt_open(
         }
     };
     association.forget(stream);
-    Err(failed)
+    Err(Missed { code, spoke: ahead > 0 })
 }
 
 /// The best instance and path; waits a moment for an app that nobody has spoken of yet, for a way to it, or for another

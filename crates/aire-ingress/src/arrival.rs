@@ -43,6 +43,29 @@ pub struct Accepted {
 }
 
 impl Arrival {
+    /// What the application says before it has an answer, at most `most` bytes, once there is something. It is only looked
+    /// at: it comes again from the socket, unless [`Arrival::forget_words`] takes it away. Never ends where the
+    /// application waits for an answer first, or says nothing.
+    pub async fn first_words(&self, most: usize) -> Bytes {
+        let mut words = vec![0; most];
+        if self.protocol.is_none()
+            && let Ok(length @ 1..) = self.socket.peek(&mut words).await
+        {
+            words.truncate(length);
+            return words.into();
+        }
+        std::future::pending().await
+    }
+
+    /// Takes away what was looked at and has gone its way already.
+    ///
+    /// # Errors
+    /// The application has gone.
+    pub async fn forget_words(&mut self, length: usize) -> io::Result<()> {
+        let mut gone = vec![0; length];
+        self.socket.read_exact(&mut gone).await.map(|_| ())
+    }
+
     /// Tells the application that its connection stands. No byte may reach it before this, which is why the socket
     /// comes out of here.
     ///

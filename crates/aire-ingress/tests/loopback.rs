@@ -331,3 +331,18 @@ async fn bind_errors_say_what_to_do() {
     let error = Listener::bind(Kind::Proxy, "192.0.2.1:0".parse().unwrap()).await.unwrap_err();
     assert!(matches!(error, BindError::NoSuchAddress(_)), "{error}");
 }
+
+#[tokio::test]
+async fn first_words_stay_until_they_are_taken_away() {
+    let mut served = serve(Kind::To(AppName::new("echo").unwrap())).await;
+    let mut client = served.connect().await;
+    client.write_all(b"hello").await.unwrap();
+    let mut arrival = served.arrival().await;
+    for _ in 0..2 {
+        let words = timeout(PATIENCE, arrival.first_words(64)).await.expect("words in time");
+        assert_eq!(&words[..], b"hello");
+    }
+    arrival.forget_words(3).await.unwrap();
+    let mut accepted = arrival.accept().await.unwrap();
+    assert_eq!(&read::<2>(&mut accepted.socket).await, b"lo");
+}

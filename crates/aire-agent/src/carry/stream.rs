@@ -281,6 +281,15 @@ impl Association {
         self.with(|_, inner| inner.streams.remove(&stream));
     }
 
+    /// Sends what the application said before the destination's took the stream, and says how much of it.
+    pub(crate) fn send_ahead(&self, stream: StreamId, mut words: Bytes) -> usize {
+        self.with(|now, inner| {
+            words.truncate(inner.core.writable(stream));
+            let length = words.len();
+            if length > 0 && inner.core.write(now, stream, words).is_ok() { length } else { 0 }
+        })
+    }
+
     /// Waits until the destination's application took the stream.
     ///
     /// # Errors
