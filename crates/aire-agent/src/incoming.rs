@@ -23,6 +23,7 @@ use crate::carry::{Association, Keeper, Report, carrier, stream};
 use crate::config::ProxyProtocol;
 use crate::crypto::hmac_sha256;
 use crate::happening::{Happening, Kind};
+use crate::in_turn::begin;
 use crate::ledger::{Ending, stream_id};
 
 /// How long a peer may take to say which association its carrier joins.
@@ -191,7 +192,8 @@ impl Incoming {
                     // Noted here and not in its own task, so that its beginning comes before its end.
                     let about = (app.clone(), self.peer.node.clone(), class);
                     agent.ledger.begin(&agent, self.id, &self.association, stream, about);
-                    tokio::spawn(Arc::clone(&self).serve(Arc::clone(&agent), stream, class, app));
+                    // The app is dialled in the order in which its callers connected.
+                    begin(Arc::clone(&self).serve(Arc::clone(&agent), stream, class, app)).await;
                 }
                 Report::Ended { stream, reset, moves, bytes_in, bytes_out } => {
                     agent.ledger.end(&agent, self.id, stream, Ending { reset, moves, bytes_in, bytes_out });

@@ -9,6 +9,7 @@ mod crypto;
 mod gate;
 mod handler;
 mod happening;
+mod in_turn;
 mod incoming;
 mod inspect;
 mod joining;

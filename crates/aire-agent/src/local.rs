@@ -14,6 +14,7 @@ use crate::agent::Agent;
 use crate::carry::{Association, OpenError, stream};
 use crate::control::Placement;
 use crate::happening::{Happening, Kind};
+use crate::in_turn::begin;
 use crate::outgoing::Outgoing;
 
 /// How long a new connection waits for its app to be heard of.
@@ -44,7 +45,8 @@ pub(crate) async fn listen(agent: &Arc<Agent>) -> Result<(), RunError> {
     let serving = Arc::clone(agent);
     tokio::spawn(async move {
         while let Some(arrival) = arrived.recv().await {
-            tokio::spawn(connect(Arc::clone(&serving), arrival));
+            // Streams are opened in the order of arrival: there are applications that count on it.
+            begin(connect(Arc::clone(&serving), arrival)).await;
         }
     });
     Ok(())

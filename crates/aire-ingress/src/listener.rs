@@ -134,7 +134,12 @@ impl Listener {
             match accepted {
                 Ok((socket, client, place)) => {
                     failures = 0;
-                    visits.spawn(Arc::clone(&reception).receive(socket, client, place));
+                    let receiving = Arc::clone(&reception).receive(socket, client, place);
+                    match reception.kind {
+                        // There is nothing to wait for, and who came first is handed over first.
+                        Kind::To(_) => receiving.await,
+                        Kind::Proxy => drop(visits.spawn(receiving)),
+                    }
                 }
                 Err(error) if concerns_one_client(&error) => {}
                 Err(error) => {

@@ -346,3 +346,15 @@ async fn first_words_stay_until_they_are_taken_away() {
     let mut accepted = arrival.accept().await.unwrap();
     assert_eq!(&read::<2>(&mut accepted.socket).await, b"lo");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn arrivals_are_in_the_order_of_connecting() {
+    let mut served = serve(Kind::To(AppName::new("echo").unwrap())).await;
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        clients.push(served.connect().await);
+    }
+    for client in &clients {
+        assert_eq!(served.arrival().await.client, client.local_addr().unwrap());
+    }
+}
