@@ -19,7 +19,6 @@ use rustls::{ClientConfig, ServerConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, Relayed};
-use crate::crypto::hkdf_sha256;
 use crate::happening::{Happening, Kind};
 use crate::membership::Membership;
 use crate::{incoming, linking};
@@ -52,8 +51,11 @@ impl Credentials for NodeCredentials {
     }
 
     fn knock_key(&self) -> [u8; 32] {
-        let ca = self.membership.trust().certificates().first();
-        ca.map(|ca| knock_key(aire_identity::Fingerprint::of(ca).as_bytes())).unwrap_or_default()
+        self.membership.knock_keys().first().copied().unwrap_or_default()
+    }
+
+    fn knocks(&self) -> Vec<[u8; 32]> {
+        self.membership.knock_keys()
     }
 
     fn peer(&self, chain: &[CertificateDer<'_>]) -> Result<PeerInfo, String> {
@@ -65,11 +67,6 @@ impl Credentials for NodeCredentials {
             not_after: verified.not_after(),
         })
     }
-}
-
-/// The key of link and enrolment preambles, from the fingerprint of the mesh's authority.
-pub(crate) fn knock_key(ca: &[u8; 32]) -> [u8; 32] {
-    hkdf_sha256(b"aire knock 1", ca, b"")
 }
 
 /// The agent as its endpoint sees it.

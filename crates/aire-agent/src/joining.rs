@@ -10,11 +10,11 @@ use aire_net::Underlay;
 use aire_types::{NodeName, Role};
 use tokio::time::timeout;
 
-use crate::RunError;
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::happening::{Happening, Kind};
 use crate::membership::{Applicant, Membership, MembershipError};
+use crate::{RunError, sources};
 
 /// How long a node looks for an authority that takes it.
 const JOIN_DEADLINE: Duration = Duration::from_secs(60);
@@ -23,12 +23,16 @@ const SEEDS: &str = "seeds";
 /// How long an answer to a renewal is waited for.
 const RENEWAL_DEADLINE: Duration = Duration::from_secs(20);
 
-/// The membership on disk, or a new one: from the authority that this node holds, or by token.
+/// The membership on disk, or a new one: from the source that the configuration names, the authority that this node holds,
+/// or by token.
 pub(crate) async fn obtain(
     config: &Config,
     authority: Option<&Authority>,
     underlay: &Underlay,
 ) -> Result<Membership, RunError> {
+    if let Some(from) = &config.identity {
+        return Ok(sources::obtain(config, from).await?);
+    }
     let wanted = config.app.as_ref().map(|served| Role::App(served.name.clone()));
     let now = SystemTime::now();
     if let Some(authority) = authority {
@@ -55,7 +59,7 @@ pub(crate) async fn obtain(
 
 async fn join(config: &Config, applicant: Applicant, underlay: &Underlay) -> Result<Membership, RunError> {
     let mut discovery = discover(config, applicant.seeds(), applicant.mesh().clone())?;
-    let knock = crate::handler::knock_key(applicant.ca().as_bytes());
+    let knock = crate::membership::knock_key(applicant.ca().as_bytes());
     let request = applicant.request()?;
     let mut last =
         "no agent of the mesh was found; check the seeds in the token, or give --seed HOST:PORT".to_owned();
@@ -138,16 +142,11 @@ pub(crate) async fn rotate(agent: Arc<Agent>) {
         match renew(&agent).await {
             Ok(()) => {
                 rotation.renewed(&agent.membership.current().svid);
-                agent
-                    .tell(Happening::new(Kind::CertificateRenewed, "the certificate was renewed".to_owned()));
-                agent.control(|now, control| control.certificate_renewed(now));
+                agent.certificate_is_fresh();
             }
             Err(why) => {
                 rotation.failed(SystemTime::now());
-                let left = agent.membership.remaining(SystemTime::now()).as_secs() / 60;
-                let text =
-                    format!("the certificate was not renewed and holds for {left} more minutes: {why}");
-                agent.tell(Happening::new(Kind::RenewalFailed, text));
+                agent.certificate_stays(&why);
             }
         }
     }

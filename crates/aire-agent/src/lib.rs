@@ -20,12 +20,13 @@ mod machine;
 mod membership;
 mod outgoing;
 mod run;
+mod sources;
 mod upkeep;
 mod view;
 
 pub use config::{
-    Config, ConfigError, DEFAULT_ADMIN, DEFAULT_LISTEN, ProxyProtocol, RawApp, RawConfig, RawRelay, RawTo,
-    Served, To,
+    Config, ConfigError, DEFAULT_ADMIN, DEFAULT_LISTEN, IdentityFrom, ProxyProtocol, RawApp, RawConfig,
+    RawIdentity, RawRelay, RawTo, Served, To,
 };
 pub use gate::GateError;
 pub use inspect::{check, diagnose};

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::handler::{NodeCredentials, Reception};
 use crate::happening::{Happening, Kind};
-use crate::{RunError, joining, local, upkeep, view};
+use crate::{RunError, joining, local, sources, upkeep, view};
 
 /// Runs an agent until it is told to stop (SIGTERM, SIGINT, or the admin API), which serves `log`.
 ///
@@ -61,7 +61,7 @@ pub async fn run(config: Config, log: Log) -> Result<(), RunError> {
     tokio::spawn(upkeep::watch_policies(Arc::clone(&agent)));
     tokio::spawn(upkeep::keep_cache(Arc::clone(&agent), cache.clone()));
     tokio::spawn(local::keep_warm(Arc::clone(&agent)));
-    tokio::spawn(joining::rotate(Arc::clone(&agent)));
+    tokio::spawn(sources::keep_fresh(Arc::clone(&agent)));
     tokio::spawn(joining::search(Arc::clone(&agent), discovery, listen.port()));
 
     let mut asked = agent.drain_requested.subscribe();

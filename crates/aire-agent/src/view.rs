@@ -72,6 +72,8 @@ impl Office {
             },
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: now.as_micros() / 1_000_000,
+            identity_source: agent.membership.source().as_str().to_owned(),
+            identity_trouble: agent.membership.trouble(),
             svid_expires_s: i64::try_from(agent.membership.remaining(SystemTime::now()).as_secs()).ok(),
             draining: agent.is_draining(),
             listen: agent.endpoint.get().map(aire_net::Endpoint::local_addr).into_iter().collect(),

@@ -30,6 +30,19 @@ const REMEDY: &str =
 #[error("the signature is not of this message and key")]
 pub struct SignatureError;
 
+/// Why a private key cannot be a node's. Whoever made it is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// There is none, or it is encrypted or damaged.
+    #[error("no readable private key in it; it must be PEM, PKCS#8 or SEC1, and not encrypted")]
+    Unreadable,
+    /// Nodes sign what they say about themselves with ECDSA P-256.
+    #[error(
+        "its key is not ECDSA P-256, as that of a node must be; make one with 'openssl ecparam -name prime256v1 -genkey -noout' and have it certified"
+    )]
+    NotP256,
+}
+
 /// A P-256 public key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey([u8; SPKI_LENGTH]);
@@ -138,6 +151,27 @@ impl NodeKey {
         }
     }
 
+    /// From a private key of another source, in PKCS#8 or SEC1.
+    ///
+    /// # Errors
+    /// See [`KeyError`].
+    pub fn from_der(key: PrivateKeyDer<'_>) -> Result<Self, KeyError> {
+        let pkcs8 = match key {
+            PrivateKeyDer::Pkcs8(pkcs8) => pkcs8.clone_key(),
+            PrivateKeyDer::Sec1(sec1) => PrivatePkcs8KeyDer::from(wrap_sec1(sec1.secret_sec1_der())),
+            _ => return Err(KeyError::NotP256),
+        };
+        Self::from_pkcs8(pkcs8).ok_or(KeyError::NotP256)
+    }
+
+    /// The first private key of a PEM text.
+    ///
+    /// # Errors
+    /// See [`KeyError`].
+    pub fn from_pem(text: &[u8]) -> Result<Self, KeyError> {
+        PrivateKeyDer::from_pem_slice(text).map_err(|_| KeyError::Unreadable).and_then(Self::from_der)
+    }
+
     pub(crate) fn read(path: &Path, missing: &'static str) -> Result<Self, StateError> {
         let text = state::read(path, missing)?;
         let pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(&text)
@@ -190,6 +224,25 @@ impl NodeKey {
         rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&self.pkcs8, &rcgen::PKCS_ECDSA_P256_SHA256)
             .map_err(|error| StateError::Certificate(error.to_string()))
     }
+}
+
+/// SEC1 (RFC 5915) within PKCS#8 (RFC 5208), as P-256 keys.
+fn wrap_sec1(sec1: &[u8]) -> Vec<u8> {
+    let algorithm = &SPKI_PREFIX[2..23];
+    let inner = [&[0x02, 0x01, 0x00], algorithm, &der(0x04, sec1)[..]].concat();
+    der(0x30, &inner)
+}
+
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let start = length.iter().position(|byte| *byte != 0).unwrap_or(length.len() - 1);
+    let mut out = vec![tag];
+    if content.len() >= 0x80 {
+        out.push(0x80 | u8::try_from(length.len() - start).expect("at most eight bytes"));
+    }
+    out.extend_from_slice(&length[start..]);
+    out.extend_from_slice(content);
+    out
 }
 
 impl fmt::Debug for NodeKey {

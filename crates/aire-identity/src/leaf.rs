@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
@@ -53,9 +54,32 @@ impl Leaf {
     }
 }
 
-/// Whom a certificate (DER) claims to be of. Nothing is verified: only good for deciding whether verifying is worth it.
-pub fn claimed_identity(leaf: &[u8]) -> Option<Identity> {
+/// Whom certificates as [`Svid::shown`](crate::Svid::shown) gives them claim to be of. Nothing is verified: only good for
+/// deciding whether verifying is worth it.
+pub fn claimed_identity(certificates: &[u8]) -> Option<Identity> {
+    let (rest, _) = X509Certificate::from_der(certificates).ok()?;
+    let leaf = certificates.get(..certificates.len() - rest.len())?;
     Leaf::parse(leaf).ok().map(|leaf| leaf.identity)
+}
+
+/// Certificates that stand one behind the other; `None` where they are more than `most` or something else.
+pub(crate) fn split(mut bytes: &[u8], most: usize) -> Option<Vec<CertificateDer<'_>>> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let (rest, _) = X509Certificate::from_der(bytes).ok()?;
+        let (first, rest) = bytes.split_at_checked(bytes.len() - rest.len())?;
+        found.push(CertificateDer::from(first));
+        bytes = rest;
+        if found.len() > most {
+            return None;
+        }
+    }
+    Some(found)
+}
+
+/// Since when a certificate is valid; what is none came first.
+pub(crate) fn valid_from(certificate: &CertificateDer<'_>) -> i64 {
+    X509Certificate::from_der(certificate).map_or(0, |(_, parsed)| parsed.validity().not_before.timestamp())
 }
 
 /// The one URI of the certificate (X.509-SVID, section 2).

@@ -9,6 +9,7 @@ use crate::key::PublicKey;
 use crate::leaf::Leaf;
 use crate::pem;
 use crate::state::{self, StateError};
+use crate::trust::TrustBundle;
 
 const FILE: &str = "svid.pem";
 const REMEDY: &str = "move it away and start with the token again; the node's key and name stay";
@@ -54,9 +55,16 @@ impl Svid {
         &self.chain
     }
 
-    /// The leaf's DER, as it goes into signed records.
-    pub fn leaf(&self) -> &CertificateDer<'static> {
-        &self.chain[0]
+    /// What others need to check signatures of this node: the leaf and whatever leads to `trust`'s authorities, DER, one
+    /// certificate behind the other.
+    pub fn shown(&self, trust: &TrustBundle) -> Vec<u8> {
+        self.without_roots(trust).iter().flat_map(|certificate| certificate.as_ref()).copied().collect()
+    }
+
+    /// Members know the authorities' certificates; sending them would only make messages longer.
+    pub(crate) fn without_roots(&self, trust: &TrustBundle) -> Vec<CertificateDer<'static>> {
+        let roots = trust.certificates();
+        self.chain.iter().filter(|certificate| !roots.contains(certificate)).cloned().collect()
     }
 
     /// Who it says the node is.

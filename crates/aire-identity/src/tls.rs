@@ -3,6 +3,7 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::NoServerSessionStorage;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, Error, ServerConfig};
 use rustls_pki_types::CertificateDer;
@@ -44,30 +45,58 @@ fn protocols(alpn: &[&[u8]]) -> Vec<Vec<u8>> {
     alpn.iter().map(|protocol| protocol.to_vec()).collect()
 }
 
-fn check_key(svid: &Svid, key: &NodeKey) -> Result<(), TlsError> {
-    if svid.public_key() == key.public_key() { Ok(()) } else { Err(TlsError::KeyMismatch) }
+/// What this end shows: its chain with its key.
+fn shown(
+    chain: Vec<CertificateDer<'static>>,
+    svid: &Svid,
+    key: &NodeKey,
+) -> Result<Arc<SingleCertAndKey>, TlsError> {
+    if svid.public_key() != key.public_key() {
+        return Err(TlsError::KeyMismatch);
+    }
+    let certified = CertifiedKey::from_der(chain, key.private_key(), &provider())?;
+    Ok(Arc::new(SingleCertAndKey::from(certified)))
 }
 
-/// Members know the authority's certificate; sending it would only make handshakes longer.
-fn chain_for_members(svid: &Svid, trust: &TrustBundle) -> Vec<CertificateDer<'static>> {
-    svid.chain().iter().filter(|certificate| !trust.certificates().contains(certificate)).cloned().collect()
-}
-
-fn finish_client(mut config: ClientConfig, alpn: &[&[u8]]) -> ClientConfig {
+/// TLS 1.3 as a client, without resumption and early data; `shown` to servers that ask.
+fn client(
+    verifier: PeerVerifier,
+    shown: Option<Arc<SingleCertAndKey>>,
+    alpn: &[&[u8]],
+) -> Result<ClientConfig, TlsError> {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match shown {
+        Some(shown) => config.with_client_cert_resolver(shown),
+        None => config.with_no_client_auth(),
+    };
     config.alpn_protocols = protocols(alpn);
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
     config.enable_sni = false;
-    config
+    Ok(config)
 }
 
-fn finish_server(mut config: ServerConfig, alpn: &[&[u8]]) -> ServerConfig {
+/// The other end of [`client`]; without a verifier it asks for no certificate.
+fn server(
+    verifier: Option<PeerVerifier>,
+    shown: Arc<SingleCertAndKey>,
+    alpn: &[&[u8]],
+) -> Result<ServerConfig, TlsError> {
+    let config = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
+    let config = match verifier {
+        Some(verifier) => config.with_client_cert_verifier(Arc::new(verifier)),
+        None => config.with_no_client_auth(),
+    };
+    let mut config = config.with_cert_resolver(shown);
     config.alpn_protocols = protocols(alpn);
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
     config.ignore_client_order = true;
-    config
+    Ok(config)
 }
 
 /// For connections to members: mutual TLS 1.3, without resumption and early data. Any member of the mesh is
@@ -82,13 +111,8 @@ pub fn client_config(
     trust: &TrustBundle,
     alpn: &[&[u8]],
 ) -> Result<ClientConfig, TlsError> {
-    check_key(svid, key)?;
-    let config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(PeerVerifier::Members(trust.clone())))
-        .with_client_auth_cert(chain_for_members(svid, trust), key.private_key())?;
-    Ok(finish_client(config, alpn))
+    let shown = shown(svid.without_roots(trust), svid, key)?;
+    client(PeerVerifier::Members(trust.clone()), Some(shown), alpn)
 }
 
 /// For connections from members: the other end of [`client_config`]. A client that offers no ALPN protocol at all
@@ -102,12 +126,8 @@ pub fn server_config(
     trust: &TrustBundle,
     alpn: &[&[u8]],
 ) -> Result<ServerConfig, TlsError> {
-    check_key(svid, key)?;
-    let config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(Arc::new(PeerVerifier::Members(trust.clone())))
-        .with_single_cert(chain_for_members(svid, trust), key.private_key())?;
-    Ok(finish_server(config, alpn))
+    let shown = shown(svid.without_roots(trust), svid, key)?;
+    server(Some(PeerVerifier::Members(trust.clone())), shown, alpn)
 }
 
 /// For the connection of a node that only has a token: no client certificate, and a server of `mesh` that shows the
@@ -120,13 +140,7 @@ pub fn enrol_client_config(
     ca: &Fingerprint,
     alpn: &[&[u8]],
 ) -> Result<ClientConfig, TlsError> {
-    let verifier = PeerVerifier::Pinned { mesh: mesh.clone(), ca: *ca };
-    let config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(finish_client(config, alpn))
+    client(PeerVerifier::Pinned { mesh: mesh.clone(), ca: *ca }, None, alpn)
 }
 
 /// For connections from nodes that only have a token: the other end of [`enrol_client_config`]. Never use it for
@@ -140,13 +154,8 @@ pub fn enrol_server_config(
     trust: &TrustBundle,
     alpn: &[&[u8]],
 ) -> Result<ServerConfig, TlsError> {
-    check_key(svid, key)?;
     // Strangers know the fingerprint of the authority's certificate only.
-    let mut chain = chain_for_members(svid, trust);
-    chain.extend_from_slice(trust.certificates());
-    let config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])?
-        .with_no_client_auth()
-        .with_single_cert(chain, key.private_key())?;
-    Ok(finish_server(config, alpn))
+    let mut chain = svid.without_roots(trust);
+    chain.extend(trust.certificates());
+    server(None, shown(chain, svid, key)?, alpn)
 }

@@ -11,7 +11,7 @@ use aire_types::{Identity, MeshName, NodeName};
 
 use crate::digest::Fingerprint;
 use crate::key::{PublicKey, SignatureError};
-use crate::leaf::{Leaf, LeafError, spoken};
+use crate::leaf::{Leaf, LeafError, split, spoken, valid_from};
 use crate::pem;
 use crate::state::{self, StateError};
 
@@ -117,15 +117,37 @@ impl Verified {
     }
 }
 
-struct Inner {
-    mesh: MeshName,
+/// Authorities that are trusted at one time.
+struct Roots {
+    /// In the order of [`TrustBundle::fingerprints`].
     certificates: Vec<CertificateDer<'static>>,
     anchors: Vec<TrustAnchor<'static>>,
+}
+
+impl Roots {
+    fn new(mut certificates: Vec<CertificateDer<'static>>) -> Result<Self, TrustError> {
+        if certificates.is_empty() {
+            return Err(TrustError::Malformed("no authority is given".to_owned()));
+        }
+        certificates.sort_by_key(|certificate| (valid_from(certificate), Fingerprint::of(certificate)));
+        certificates.dedup();
+        let anchors = certificates
+            .iter()
+            .map(|der| Ok(webpki::anchor_from_trusted_cert(der)?.to_owned()))
+            .collect::<Result<_, webpki::Error>>()
+            .map_err(|error| TrustError::Malformed(format!("the authority's certificate: {error}")))?;
+        Ok(Roots { certificates, anchors })
+    }
+}
+
+struct Inner {
+    mesh: MeshName,
+    roots: RwLock<Arc<Roots>>,
     revoked: RwLock<BTreeSet<Revoked>>,
 }
 
-/// The authority's certificates and what it took back. Copies share the revocations, so that TLS configurations
-/// made earlier know of later ones.
+/// The authorities' certificates and what was taken back. Copies share both, so that TLS configurations made earlier
+/// know of later ones.
 #[derive(Clone)]
 pub struct TrustBundle(Arc<Inner>);
 
@@ -135,15 +157,8 @@ impl TrustBundle {
     /// # Errors
     /// One of them is not a certificate, or there is none.
     pub fn new(mesh: MeshName, certificates: Vec<CertificateDer<'static>>) -> Result<Self, TrustError> {
-        if certificates.is_empty() {
-            return Err(TrustError::Malformed("no authority is given".to_owned()));
-        }
-        let anchors = certificates
-            .iter()
-            .map(|der| Ok(webpki::anchor_from_trusted_cert(der)?.to_owned()))
-            .collect::<Result<_, webpki::Error>>()
-            .map_err(|error| TrustError::Malformed(format!("the authority's certificate: {error}")))?;
-        Ok(TrustBundle(Arc::new(Inner { mesh, certificates, anchors, revoked: RwLock::default() })))
+        let roots = RwLock::new(Arc::new(Roots::new(certificates)?));
+        Ok(TrustBundle(Arc::new(Inner { mesh, roots, revoked: RwLock::default() })))
     }
 
     /// The bundle kept in the state directory `dir`.
@@ -164,7 +179,7 @@ impl TrustBundle {
     /// It cannot be written.
     pub fn save(&self, dir: &Path) -> Result<(), StateError> {
         state::private_dir(dir)?;
-        state::write_atomic(&dir.join(FILE), pem::encode_certificates(&self.0.certificates).as_bytes())
+        state::write_atomic(&dir.join(FILE), pem::encode_certificates(&self.certificates()).as_bytes())
     }
 
     /// The mesh.
@@ -172,14 +187,33 @@ impl TrustBundle {
         &self.0.mesh
     }
 
-    /// The authority's certificates.
-    pub fn certificates(&self) -> &[CertificateDer<'static>] {
-        &self.0.certificates
+    /// The authorities' certificates.
+    pub fn certificates(&self) -> Vec<CertificateDer<'static>> {
+        self.roots().certificates.clone()
+    }
+
+    /// The authorities' fingerprints: the one that has been valid for longest first, so that everybody agrees on the
+    /// first while a new one is being handed out.
+    pub fn fingerprints(&self) -> Vec<Fingerprint> {
+        self.roots().certificates.iter().map(Fingerprint::of).collect()
     }
 
     /// Whether the authority with this fingerprint is one of them.
     pub fn contains(&self, authority: &Fingerprint) -> bool {
-        self.0.certificates.iter().any(|certificate| Fingerprint::of(certificate) == *authority)
+        self.fingerprints().contains(authority)
+    }
+
+    /// Trusts `certificates` from now on and no others, here and in every copy. Connections that are open stay open.
+    ///
+    /// # Errors
+    /// As [`TrustBundle::new`]; nothing has changed then.
+    pub fn replace(&self, certificates: Vec<CertificateDer<'static>>) -> Result<(), TrustError> {
+        *self.0.roots.write() = Arc::new(Roots::new(certificates)?);
+        Ok(())
+    }
+
+    fn roots(&self) -> Arc<Roots> {
+        Arc::clone(&self.0.roots.read())
     }
 
     /// Replaces what was taken back, here and in every copy. The caller cuts connections that are open already.
@@ -226,19 +260,23 @@ impl TrustBundle {
         Ok(Verified { leaf })
     }
 
-    /// Checks that `message` was signed by the key of `leaf`, and `leaf` by the authority. For many messages
-    /// of one peer, keep the [`Verified`] and call [`Verified::verify_signature`].
+    /// Checks that `message` was signed by the key of the first of `certificates` (see [`Svid::shown`]), and that one by the
+    /// authority. For many messages of one peer, keep the [`Verified`] and call [`Verified::verify_signature`].
+    ///
+    /// [`Svid::shown`]: crate::Svid::shown
     ///
     /// # Errors
     /// As [`TrustBundle::verify`], or [`TrustError::Signature`].
     pub fn verify_signature(
         &self,
-        leaf: &CertificateDer<'_>,
+        certificates: &[u8],
         message: &[u8],
         signature: &[u8],
         now: SystemTime,
     ) -> Result<Verified, TrustError> {
-        let peer = self.verify(std::slice::from_ref(leaf), now)?;
+        let chain = split(certificates, MAX_CHAIN)
+            .ok_or_else(|| TrustError::Malformed("it is no sequence of certificates".to_owned()))?;
+        let peer = self.verify(&chain, now)?;
         match peer.verify_signature(message, signature) {
             Ok(()) => Ok(peer),
             Err(SignatureError) => Err(TrustError::Signature(peer.leaf.identity)),
@@ -253,8 +291,8 @@ impl TrustBundle {
     ) -> Result<(), webpki::Error> {
         let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         webpki::EndEntityCert::try_from(leaf)?.verify_for_usage(
-            &[webpki::ring::ECDSA_P256_SHA256],
-            &self.0.anchors,
+            webpki::ALL_VERIFICATION_ALGS,
+            &self.roots().anchors,
             rest,
             UnixTime::since_unix_epoch(since_epoch),
             webpki::KeyUsage::server_auth(),
@@ -313,10 +351,9 @@ impl From<LeafError> for TrustError {
 
 impl fmt::Debug for TrustBundle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let authorities: Vec<Fingerprint> = self.0.certificates.iter().map(Fingerprint::of).collect();
         f.debug_struct("TrustBundle")
             .field("mesh", &self.0.mesh)
-            .field("authorities", &authorities)
+            .field("authorities", &self.fingerprints())
             .finish_non_exhaustive()
     }
 }

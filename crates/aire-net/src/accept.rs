@@ -85,7 +85,7 @@ async fn dispatch(shared: Arc<Shared>, tcp: TcpStream, from: SocketAddr, preambl
     if preamble.kind == PreambleKind::Carrier {
         return carrier(shared, tcp, from, preamble, guest).await;
     }
-    if !preamble_is_authentic(&shared.credentials.knock_key(), preamble) {
+    if !shared.credentials.knocks().iter().any(|key| preamble_is_authentic(key, preamble)) {
         let why = "the MAC is wrong; the dialler is of another mesh or a stranger".to_owned();
         return shared.handler.event(NetEvent::BadPreamble { from, why });
     }

@@ -42,8 +42,13 @@ pub trait Credentials: Send + Sync + 'static {
     /// TLS for those who dial; `None` where this agent does not serve that purpose.
     fn server(&self, purpose: Purpose) -> Option<Arc<rustls::ServerConfig>>;
 
-    /// The key of link and enrolment preambles, which keeps scanners from costing a handshake.
+    /// The key of our link and enrolment preambles, which keeps scanners from costing a handshake.
     fn knock_key(&self) -> [u8; 32];
+
+    /// Keys with which others may knock: more than one while the mesh changes its authority.
+    fn knocks(&self) -> Vec<[u8; 32]> {
+        vec![self.knock_key()]
+    }
 
     /// Checks a peer's certificates in full (chain, time, revocation) and says who it is.
     ///

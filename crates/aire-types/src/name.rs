@@ -33,8 +33,16 @@ fn check(text: &str) -> Result<(), NameError> {
     Ok(())
 }
 
+/// A trust domain is one label or several with dots between them.
+fn check_domain(text: &str) -> Result<(), NameError> {
+    if text.len() > 63 {
+        return Err(NameError::TooLong(text.chars().take(20).collect()));
+    }
+    text.split('.').try_for_each(check)
+}
+
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $check:ident, $form:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -44,9 +52,9 @@ macro_rules! name {
             /// Checks `text` and makes it a name.
             ///
             /// # Errors
-            /// The text is not a lower-case DNS label of 1 to 63 bytes.
+            #[doc = concat!("The text is not ", $form, " of 1 to 63 bytes.")]
             pub fn new(text: &str) -> Result<Self, NameError> {
-                check(text)?;
+                $check(text)?;
                 Ok(Self(Arc::from(text)))
             }
 
@@ -92,15 +100,15 @@ macro_rules! name {
 
 name!(
     /// The name of a mesh: the SPIFFE trust domain.
-    MeshName
+    MeshName, check_domain, "lower-case DNS labels"
 );
 name!(
     /// The name of a node: one agent. Unique within a mesh; the authority binds it to its first key.
-    NodeName
+    NodeName, check, "a lower-case DNS label"
 );
 name!(
     /// The name of an app: a service with any number of instances.
-    AppName
+    AppName, check, "a lower-case DNS label"
 );
 
 #[cfg(test)]
@@ -116,6 +124,17 @@ mod tests {
         }
         assert!(matches!(AppName::new(&"a".repeat(64)), Err(NameError::TooLong(_))));
         assert!(AppName::new(&"a".repeat(63)).is_ok());
+    }
+
+    #[test]
+    fn trust_domains_may_have_dots() {
+        for good in ["prod", "example.org", "a.b.c"] {
+            assert!(MeshName::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "a.", ".a", "a..b", "A.b", "a_b"] {
+            assert!(MeshName::new(bad).is_err(), "{bad}");
+        }
+        assert!(MeshName::new(&format!("{}.b", "a".repeat(62))).is_err());
     }
 
     #[test]

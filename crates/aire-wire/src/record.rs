@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use crate::codec::put_bytes;
 use crate::{DecodeError, Reader, put_varint};
 
-const MAX_LEAF: usize = 2048;
+const MAX_LEAF: usize = 6144;
 const MAX_BODY: usize = 4096;
 const MAX_SIGNATURE: usize = 128;
 
 /// What one node says about itself, signed with its SVID's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The owner's leaf certificate, DER.
+    /// The owner's leaf certificate and the intermediate ones behind it, DER.
     pub leaf: Vec<u8>,
     /// Which run of the owner.
     pub incarnation: Incarnation,

@@ -4,7 +4,7 @@ use crate::codec::{class_to_byte, put_bytes, put_text};
 use crate::control::known;
 use crate::{CircuitId, DecodeError, Reader, RefusalCode, put_varint};
 
-const MAX_LEAF: usize = 2048;
+const MAX_LEAF: usize = 6144;
 const MAX_SIGNATURE: usize = 128;
 const MAX_REASON: usize = 256;
 
@@ -13,7 +13,7 @@ const MAX_REASON: usize = 256;
 pub struct Request {
     /// The circuit's id, chosen by the source.
     pub circuit: CircuitId,
-    /// The source's leaf certificate, DER.
+    /// The source's leaf certificate and the intermediate ones behind it, DER.
     pub leaf: Vec<u8>,
     /// Which run of the source.
     pub incarnation: Incarnation,
@@ -118,7 +118,7 @@ pub struct Grant {
     pub circuit: CircuitId,
     /// SHA-256 of the encoded request.
     pub request_hash: [u8; 32],
-    /// The destination's leaf certificate, DER.
+    /// The destination's leaf certificate and the intermediate ones behind it, DER.
     pub leaf: Vec<u8>,
     /// Which run of the destination.
     pub incarnation: Incarnation,
@@ -172,7 +172,7 @@ pub struct Refusal {
     pub code: RefusalCode,
     /// Why, for people.
     pub reason: String,
-    /// The leaf certificate, DER, of a destination that signs; else empty.
+    /// The leaf certificate and the intermediate ones behind it, DER, of a destination that signs; else empty.
     pub leaf: Vec<u8>,
     /// Over [`Refusal::signed`]; else empty.
     pub signature: Vec<u8>,

@@ -133,6 +133,15 @@ pub(crate) struct Run {
     /// Enrol with this token
     #[arg(long)]
     pub(crate) join: Option<String>,
+    /// Use this SVID of another authority (PEM, leaf first), read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity_cert: Option<PathBuf>,
+    /// Its private key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity_key: Option<PathBuf>,
+    /// Certificates of the authorities to trust
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity_ca: Option<PathBuf>,
     /// Name of this node (default: the machine's)
     #[arg(long)]
     pub(crate) node: Option<String>,

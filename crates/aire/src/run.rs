@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use aire_admin::Log;
-use aire_agent::{Config, ProxyProtocol, RawApp, RawConfig, RawRelay, RawTo};
+use aire_agent::{Config, ProxyProtocol, RawApp, RawConfig, RawIdentity, RawRelay, RawTo};
 use aire_types::AppProfile;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
@@ -76,6 +76,11 @@ fn flags_as_config(flags: Run) -> Result<RawConfig, Failure> {
         admin: flags.admin,
         join: flags.join,
         authority: flags.authority,
+        identity: RawIdentity {
+            certificate: flags.identity_cert,
+            key: flags.identity_key,
+            ca: flags.identity_ca,
+        },
         seeds: flags.seed,
         app: app.map(|(name, target)| RawApp {
             name,
@@ -128,6 +133,9 @@ mod tests {
         (&["--socks", "127.0.0.1:9"], "socks = '127.0.0.1:9'"),
         (&["--policy", "p"], "policy = ['p']"),
         (&["--authority", "d"], "authority = 'd'"),
+        (IDENTITY, "identity = { certificate = 'c', key = 'k', ca = 'a' }"),
+        (KEY_FIRST, "identity = { certificate = 'c', key = 'k', ca = 'a' }"),
+        (CA_FIRST, "identity = { certificate = 'c', key = 'k', ca = 'a' }"),
         (&["--zone", "z"], "zone = 'z'"),
         (&["--seed", "h:1"], "seeds = ['h:1']"),
         (&["--no-relay"], "relay.enabled = false"),
@@ -135,6 +143,10 @@ mod tests {
         (&["--log-json"], "log_json = true"),
         (&["--underlay", "u"], "underlay = 'u'"),
     ];
+    /// Those of an identity go together.
+    const IDENTITY: &[&str] = &["--identity-cert", "c", "--identity-key", "k", "--identity-ca", "a"];
+    const KEY_FIRST: &[&str] = &["--identity-key", "k", "--identity-ca", "a", "--identity-cert", "c"];
+    const CA_FIRST: &[&str] = &["--identity-ca", "a", "--identity-key", "k", "--identity-cert", "c"];
     /// Flags that are no configuration: about this one start.
     const OF_ONE_START: &[&str] = &["--config", "--check", "--with-parent", "--help"];
 

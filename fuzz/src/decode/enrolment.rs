@@ -44,7 +44,7 @@ fn mesh() -> &'static Mesh {
             token,
             key,
             identity: Identity { mesh: name, role, node },
-            leaf: svid.leaf().to_vec(),
+            leaf: svid.chain()[0].to_vec(),
         }
     })
 }

@@ -35,6 +35,12 @@ pub struct Status {
     pub uptime_s: u64,
     /// Seconds until its SVID expires; negative when it has, `null` before it has one.
     pub svid_expires_s: Option<i64>,
+    /// Where its SVID comes from: `authority`, `files` or `workload-api`.
+    #[serde(default)]
+    pub identity_source: String,
+    /// Why it has no newer SVID, where it should have one.
+    #[serde(default)]
+    pub identity_trouble: Option<String>,
     /// It takes no new streams, because it is about to stop.
     pub draining: bool,
     /// Where it takes links and carriers.

@@ -62,6 +62,8 @@ impl View for Fake {
             model: Model { name: "rule".into(), active: false, fallback_reason: None },
             version: "0.1.0".into(),
             uptime_s: 60,
+            identity_source: "authority".to_owned(),
+            identity_trouble: None,
             svid_expires_s: Some(86_000),
             draining: self.state.lock().draining,
             listen: vec!["127.0.0.1:7400".parse().unwrap()],

@@ -1,8 +1,10 @@
 //! From flags and one file to a checked configuration.
 
+mod identity;
 mod raw;
 
-pub use raw::{ProxyProtocol, RawApp, RawConfig, RawRelay, RawTo};
+pub use identity::IdentityFrom;
+pub use raw::{ProxyProtocol, RawApp, RawConfig, RawIdentity, RawRelay, RawTo};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -100,6 +102,8 @@ pub struct Config {
     pub join: Option<String>,
     /// Folder of the authority that this agent holds.
     pub authority: Option<PathBuf>,
+    /// Where its identity comes from, if not from the mesh's own authority.
+    pub identity: Option<IdentityFrom>,
     /// How long the certificates of that authority hold.
     pub svid_lifetime: Duration,
     /// More seeds than the token has, `HOST:PORT`.
@@ -155,6 +159,7 @@ impl Config {
             admin: address("admin", raw.admin.as_deref().unwrap_or(DEFAULT_ADMIN))?,
             join: raw.join.clone(),
             authority: raw.authority.clone(),
+            identity: identity::resolve(&raw)?,
             svid_lifetime: svid_lifetime(raw.svid_s)?,
             seeds: raw.seeds.iter().map(|seed| host_port("seeds", seed)).collect::<Result<_, _>>()?,
             app: raw.app.as_ref().map(served).transpose()?,
@@ -320,6 +325,11 @@ mod tests {
             ("node = \"n\"\n[relay]\nlimit_mbps = -1.0", "limit_mbps"),
             ("node = \"n\"\ndrain_s = 9000000000000000000", "drain_s"),
             ("node = \"n\"\njoin = \"t\"\nauthority = \"d\"", "join"),
+            ("node = \"n\"\n[identity]\ncertificate = \"c\"\nca = \"a\"", "identity.key"),
+            (
+                "node = \"n\"\njoin = \"t\"\n[identity]\ncertificate = \"c\"\nkey = \"k\"\nca = \"a\"",
+                "identity",
+            ),
         ] {
             let error = parse(text).unwrap_err();
             assert!(matches!(&error, ConfigError::Value { key: k, .. } if *k == key), "{text}: {error}");

@@ -51,6 +51,18 @@ pub struct RawRelay {
     pub limit_mbps: Option<f64>,
 }
 
+/// An identity that the mesh's own authority did not issue, as written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawIdentity {
+    /// The SVID, PEM, leaf first.
+    pub certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub key: Option<PathBuf>,
+    /// The authorities' certificates, PEM.
+    pub ca: Option<PathBuf>,
+}
+
 /// A configuration as written in a file or given by flags.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -71,6 +83,8 @@ pub struct RawConfig {
     pub authority: Option<PathBuf>,
     /// Seconds that the certificates of this authority hold.
     pub svid_s: Option<u64>,
+    /// Identity from elsewhere.
+    pub identity: RawIdentity,
     /// More seeds than the token has.
     pub seeds: Vec<String>,
     /// The app instance that it serves.
@@ -139,6 +153,7 @@ impl RawConfig {
             let profile = own.map_or(app.profile, |own| own.profile);
             self.app = Some(RawApp { profile, proxy_protocol, ..app });
         }
+        self.identity = self.identity.overlay(flags.identity);
         if flags.relay.enabled.is_some() {
             self.relay.enabled = flags.relay.enabled;
         }
@@ -147,5 +162,15 @@ impl RawConfig {
         self.to.extend(flags.to);
         self.policy.extend(flags.policy);
         self
+    }
+}
+
+impl RawIdentity {
+    fn overlay(self, flags: RawIdentity) -> Self {
+        RawIdentity {
+            certificate: flags.certificate.or(self.certificate),
+            key: flags.key.or(self.key),
+            ca: flags.ca.or(self.ca),
+        }
     }
 }

@@ -6,13 +6,14 @@ use aire_types::Role;
 
 use crate::config::Config;
 use crate::membership::{Membership, MembershipError};
+use crate::sources;
 
 const CERTIFICATE: &str = "certificate";
 const TOKEN: &str = "token";
 const AUTHORITY: &str = "authority";
 
 /// Who would this node be, and by what right?
-pub(super) fn check(config: &Config) -> Vec<Finding> {
+pub(super) async fn check(config: &Config) -> Vec<Finding> {
     let now = SystemTime::now();
     if let Some(folder) = &config.authority {
         return vec![match Authority::open(folder) {
@@ -22,6 +23,12 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
                 Finding::ok(AUTHORITY, says)
             }
             Err(error) => Finding::fail(AUTHORITY, error.to_string(), None),
+        }];
+    }
+    if let Some(from) = &config.identity {
+        return vec![match sources::obtain(config, from).await {
+            Ok(membership) => member(config, &membership, now),
+            Err(error) => Finding::fail(CERTIFICATE, error.to_string(), None),
         }];
     }
     let held = Membership::load(&config.state, now);

@@ -24,7 +24,7 @@ use crate::config::Config;
 pub async fn check(config: &Config) -> Vec<Finding> {
     let mut findings = policy::check(config);
     findings.extend(state::check(&config.state));
-    findings.extend(identity::check(config));
+    findings.extend(identity::check(config).await);
     findings.extend(ports::check(config));
     findings.extend(target::resolve(config).await);
     findings.extend(seeds::resolve(config).await);
@@ -35,7 +35,7 @@ pub async fn check(config: &Config) -> Vec<Finding> {
 pub async fn diagnose(config: &Config) -> Diagnosis {
     let mut findings = policy::check(config);
     findings.extend(state::check(&config.state));
-    findings.extend(identity::check(config));
+    findings.extend(identity::check(config).await);
     let ports = ports::check(config);
     let is_free = ports::is_free(&ports);
     findings.extend(ports);

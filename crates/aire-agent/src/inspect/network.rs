@@ -16,9 +16,9 @@ use tokio::time::timeout;
 
 use super::{seeds, sight};
 use crate::config::Config;
-use crate::handler::{NodeCredentials, knock_key};
-use crate::joining;
-use crate::membership::Membership;
+use crate::handler::NodeCredentials;
+use crate::membership::{Membership, knock_key};
+use crate::{joining, sources};
 use sight::{Reading, Sight};
 
 /// How long a peer may take to say hello.
@@ -44,7 +44,10 @@ pub(super) async fn explore(config: &Config, is_free: bool) -> Vec<Finding> {
         return unknown("the underlay table cannot be read");
     };
     let now = SystemTime::now();
-    let member = Membership::load(&config.state, now).ok().flatten();
+    let member = match &config.identity {
+        Some(from) => sources::obtain(config, from).await.ok(),
+        None => Membership::load(&config.state, now).ok().flatten(),
+    };
     let token = config.join.as_deref().and_then(|token| Token::parse(token).ok());
     match (member, token) {
         (Some(_), _) if !is_free => {
@@ -71,7 +74,7 @@ async fn as_member(
     wanted: Vec<String>,
 ) -> Vec<Finding> {
     let mesh = member.identity().mesh;
-    let ca = member.trust().certificates().first().map(|ca| Fingerprint::of(ca));
+    let ca = member.trust().fingerprints().first().copied();
     let credentials = NodeCredentials { membership: Arc::new(member), is_authority: false };
     let endpoint =
         match Endpoint::bind(config.listen, underlay.clone(), Arc::new(credentials), Arc::new(Nobody)) {

@@ -25,7 +25,7 @@ impl TimeProvider for Clock {
 
 /// Both ends after the handshake, or the first error and what the other end was told.
 #[expect(clippy::result_large_err, reason = "a test looks at both errors")]
-fn handshake(
+pub(crate) fn handshake(
     mut client: ClientConfig,
     mut server: ServerConfig,
     now: SystemTime,

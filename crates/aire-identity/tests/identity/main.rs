@@ -5,6 +5,9 @@
 mod enrolment;
 mod files;
 mod handshake;
+mod issued;
 mod mesh;
+#[path = "../../../aire/tests/identity/pki.rs"]
+mod pki;
 mod rotation;
 mod trust;

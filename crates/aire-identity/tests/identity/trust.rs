@@ -68,10 +68,11 @@ fn messages_are_of_their_signer() {
     let mesh = Mesh::new("prod");
     let (first, second) = (mesh.member(app("db"), "n1", start()), mesh.member(Scope::Relay, "r1", start()));
     let signature = first.key.sign(b"record").unwrap();
-    let check = |leaf, message: &[u8]| first.bundle.verify_signature(leaf, message, &signature, start());
-    assert_eq!(check(first.svid.leaf(), b"record").unwrap().identity(), first.svid.identity());
-    assert!(matches!(check(first.svid.leaf(), b"other"), Err(TrustError::Signature(_))));
-    assert!(matches!(check(second.svid.leaf(), b"record"), Err(TrustError::Signature(_))));
+    let check =
+        |leaf: &[u8], message: &[u8]| first.bundle.verify_signature(leaf, message, &signature, start());
+    assert_eq!(check(&first.svid.shown(&first.bundle), b"record").unwrap().identity(), first.svid.identity());
+    assert!(matches!(check(&first.svid.shown(&first.bundle), b"other"), Err(TrustError::Signature(_))));
+    assert!(matches!(check(&second.svid.shown(&first.bundle), b"record"), Err(TrustError::Signature(_))));
     let peer = first.verified(start());
     assert_eq!(peer.verify_signature(b"record", &signature), Ok(()));
     assert_eq!(peer.verify_signature(b"record", b""), Err(SignatureError));
@@ -126,7 +127,7 @@ fn only_svids_count_even_from_the_right_authority() {
 #[test]
 fn no_bytes_make_it_panic() {
     let member = Mesh::new("prod").member(app("db"), "n1", start());
-    let leaf = member.svid.leaf();
+    let leaf = &member.svid.chain()[0];
     assert_eq!(member.bundle.verify(&[], start()), Err(TrustError::NoCertificate));
     assert!(member.bundle.verify(&vec![leaf.clone(); 9], start()).is_err());
     for at in 0..leaf.len() {

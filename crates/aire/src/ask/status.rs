@@ -44,6 +44,7 @@ fn text(status: &Status) -> String {
         ),
         ("paths by", format!("{}{}", model.name, optional(fallback))),
         ("certificate", optional(svid)),
+        ("renewal", optional(status.identity_trouble.clone())),
         ("listen", listen.join(", ")),
         ("up", figures::span(status.uptime_s as f64)),
         ("version", status.version.clone()),
