@@ -22,7 +22,9 @@ use crate::happening::{Happening, Kind, Weight};
 use crate::incoming::Incoming;
 use crate::ledger::Ledger;
 use crate::membership::Membership;
+use crate::notices::InForce;
 use crate::outgoing::Outgoing;
+use crate::renewals::RenewalLimit;
 use crate::upkeep::OwnRecord;
 
 /// Bytes that all streams together may borrow beyond their guarantees.
@@ -63,6 +65,8 @@ pub(crate) struct Agent {
     pub(crate) draining: AtomicBool,
     pub(crate) drain_requested: watch::Sender<bool>,
     pub(crate) renewed: Notify,
+    pub(crate) renewals: Mutex<RenewalLimit>,
+    pub(crate) in_force: InForce,
     pub(crate) topology_changed: Notify,
     pub(crate) own_record: OwnRecord,
     pub(crate) overrides: Mutex<BTreeMap<AppName, Override>>,
@@ -105,6 +109,8 @@ impl Agent {
             draining: AtomicBool::new(false),
             drain_requested: watch::Sender::new(false),
             renewed: Notify::new(),
+            renewals: Mutex::new(RenewalLimit::new(config.svid_lifetime)),
+            in_force: InForce::default(),
             topology_changed: Notify::new(),
             own_record: OwnRecord::new(config.app.as_ref().map(|served| served.profile.clone())),
             overrides: Mutex::new(config.overrides.clone()),
@@ -181,6 +187,13 @@ impl Agent {
             }
             Effect::Renewed(answer) => self.take_renewal(answer),
             Effect::Renewal { from, request } => self.answer_renewal(from, request),
+            Effect::NoticeAdopted => self.in_force.wake(),
+            Effect::CloseLink { link, why } => {
+                tokio::spawn(async move {
+                    tokio::time::sleep(crate::upkeep::HEAD_START).await;
+                    link.close(0, &why);
+                });
+            }
             Effect::Running { node, run } => {
                 self.source_restarted(&node, run);
                 self.destination_restarted(&node, run);

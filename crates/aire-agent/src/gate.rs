@@ -41,10 +41,12 @@ struct Rules {
 }
 
 impl Gate {
-    /// Reads the policies of `files`. Without any, everything is denied.
+    /// Reads the policies of `files`. Without any file the mesh's policies decide alone; without these, too, everything is
+    /// denied.
     pub(crate) fn open(node: NodeName, files: Vec<PathBuf>) -> Result<Self, GateError> {
         let texts = read(&files)?;
-        let policies = Policies::new(None, Some(PolicySet::parse(&texts)?));
+        let local = if files.is_empty() { None } else { Some(PolicySet::parse(&texts)?) };
+        let policies = Policies::new(None, local);
         let rules = Mutex::new(Rules { texts, policies, cache: VerdictCache::new(CACHED_VERDICTS) });
         Ok(Gate { node, files, rules })
     }
@@ -55,10 +57,17 @@ impl Gate {
         if self.rules.lock().texts == texts {
             return Ok(false);
         }
-        let policies = Policies::new(None, Some(PolicySet::parse(&texts)?));
+        let local = PolicySet::parse(&texts)?;
         let mut rules = self.rules.lock();
-        (rules.texts, rules.policies) = (texts, policies);
+        rules.policies = Policies::new(rules.policies.bundle().cloned(), Some(local));
+        rules.texts = texts;
         Ok(true)
+    }
+
+    /// Puts the mesh's policies into force, or takes them out.
+    pub(crate) fn set_bundle(&self, bundle: Option<PolicySet>) {
+        let mut rules = self.rules.lock();
+        rules.policies = Policies::new(bundle, rules.policies.local().cloned());
     }
 
     /// May `caller` open a stream of this class to `app` here?
@@ -115,6 +124,40 @@ mod tests {
         assert!(!gate.reload().unwrap());
         std::fs::write(&file, "permit(principal").unwrap();
         assert!(gate.reload().is_err() && allowed());
+    }
+
+    #[test]
+    fn the_mesh_and_the_files_must_both_permit_and_the_mesh_alone_is_enough_without_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("p.cedar");
+        let permit = "permit(principal, action == Action::\"connect\", resource == App::\"echo\");";
+        let set = |text: &str| Some(PolicySet::parse(&[("mesh".to_owned(), text.to_owned())]).unwrap());
+        let echo: AppName = "echo".parse().unwrap();
+        std::fs::write(&file, permit).unwrap();
+        let gate = Gate::open("n2".parse().unwrap(), vec![file.clone()]).unwrap();
+        let ask = |gate: &Gate| gate.connect(&caller(), &echo, Class::Interactive);
+        assert!(ask(&gate).allowed);
+        gate.set_bundle(set(""));
+        assert!(
+            !ask(&gate).allowed && ask(&gate).reason.contains("the mesh's bundle"),
+            "{}",
+            ask(&gate).reason
+        );
+        gate.set_bundle(set(permit));
+        assert!(ask(&gate).allowed);
+        std::fs::write(&file, "").unwrap();
+        assert!(gate.reload().unwrap());
+        assert!(
+            !ask(&gate).allowed && ask(&gate).reason.contains("this node's own"),
+            "{}",
+            ask(&gate).reason
+        );
+        let bare = Gate::open("n2".parse().unwrap(), Vec::new()).unwrap();
+        assert!(!ask(&bare).allowed);
+        bare.set_bundle(set(permit));
+        assert!(!bare.reload().unwrap() && ask(&bare).allowed);
+        bare.set_bundle(None);
+        assert!(!ask(&bare).allowed);
     }
 
     #[test]

@@ -115,6 +115,11 @@ fn admit(
     }
     let incoming = Incoming::find(agent, peer, join)?;
     incoming.check(carrier, peer, join)?;
+    // Only now: who is revoked between handshake and here is missed by those who cut.
+    if let Some(why) = agent.why_revoked(peer) {
+        incoming.end(agent, ResetCode::Revoked, CarrierClose::Revoked, &why);
+        return Err((CarrierClose::Revoked, why));
+    }
     Ok(incoming)
 }
 
@@ -208,8 +213,13 @@ impl Incoming {
         }
     }
 
+    /// Who opened it.
+    pub(crate) const fn peer(&self) -> &Identity {
+        &self.peer
+    }
+
     /// Forgets the association; nobody can join it any more.
-    fn end(&self, agent: &Agent, streams: ResetCode, close: CarrierClose, reason: &str) {
+    pub(crate) fn end(&self, agent: &Agent, streams: ResetCode, close: CarrierClose, reason: &str) {
         agent.incoming.lock().remove(&(self.peer.node.clone(), self.id));
         self.association.end(streams, close, reason);
     }

@@ -14,6 +14,7 @@ use crate::agent::Agent;
 use crate::config::Config;
 use crate::happening::{Happening, Kind};
 use crate::membership::{Applicant, Membership, MembershipError};
+use crate::renewals::Decision;
 use crate::{RunError, sources};
 
 /// How long a node looks for an authority that takes it.
@@ -200,6 +201,16 @@ impl Agent {
         else {
             return;
         };
+        match self.renewals.lock().ask(self.clock.now(), &from) {
+            Decision::Answer => {}
+            Decision::Ignore { first } => {
+                if first {
+                    let text = format!("{from} asks for renewals too often; most are ignored");
+                    self.tell(Happening::new(Kind::EnrolmentRefused, text).peer(&from));
+                }
+                return;
+            }
+        }
         let agent = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             let now = SystemTime::now();

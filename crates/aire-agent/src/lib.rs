@@ -18,7 +18,9 @@ mod linking;
 mod local;
 mod machine;
 mod membership;
+mod notices;
 mod outgoing;
+mod renewals;
 mod run;
 mod sources;
 mod upkeep;
@@ -70,6 +72,18 @@ pub enum RunError {
         granted: Role,
         /// What the configuration asks for.
         wanted: Role,
+    },
+    /// A notice that an earlier run kept.
+    #[error(
+        "version {version} of the mesh's {kind}, kept in the state folder, cannot be used: {why}; remove {kind}.notice there, and the next peer that is linked tells the newest one"
+    )]
+    Notice {
+        /// What it is about.
+        kind: aire_wire::NoticeKind,
+        /// Its version.
+        version: u64,
+        /// What is wrong with it.
+        why: String,
     },
     /// Nobody took this node.
     #[error("this node did not get into the mesh: {0}")]

@@ -11,6 +11,7 @@ use aire_wire::{Message, Record};
 use crate::agent::Agent;
 use crate::control::{Examined, LinkSerial};
 use crate::happening::{Happening, Kind};
+use crate::notices;
 
 /// Opens a link to `address`, where an agent of the mesh may be.
 pub(crate) async fn dial(agent: Arc<Agent>, address: SocketAddr) {
@@ -59,6 +60,7 @@ fn receive(agent: &Arc<Agent>, from: &NodeName, bytes: &[u8]) {
             let examined = examine(agent, records);
             agent.control(|now, control| control.handle_records(now, from, examined));
         }
+        Ok(Message::Notice(notice)) => notices::receive(agent, Some(from), notice),
         Ok(message) => agent.control(|now, control| control.handle_message(now, from, message)),
         Err(error) => {
             let text = format!("a message from {from} cannot be read: {error}");

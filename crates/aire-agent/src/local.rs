@@ -73,6 +73,9 @@ async fn connect(agent: Arc<Agent>, arrival: Arrival) {
         agent.metrics.refused(Refusal::Draining.word());
         return arrival.refuse(Refusal::Draining).await;
     }
+    if agent.revoked().is_some() {
+        return arrival.refuse(Refusal::NotAllowed).await;
+    }
     let class = arrival.class.unwrap_or_else(|| agent.control(|_, control| control.class_of(&arrival.app)));
     let configured = agent.config.to.iter().find(|to| to.app == arrival.app && to.listen == arrival.listener);
     let class = configured.and_then(|to| to.class).unwrap_or(class);

@@ -164,7 +164,7 @@ impl Outgoing {
     }
 
     /// Ends the association. Whoever calls the instance from now on begins another one.
-    fn end(self: &Arc<Self>, streams: ResetCode, close: CarrierClose, reason: &str) {
+    pub(crate) fn end(self: &Arc<Self>, streams: ResetCode, close: CarrierClose, reason: &str) {
         self.forget();
         self.association.end(streams, close, reason);
         self.stop_tasks();
@@ -271,10 +271,14 @@ impl Outgoing {
         tracing::debug!(%carrier, instance = %self.instance, why, "a carrier is gone");
         match close {
             Some(CarrierClose::Restarted) => self.peer_restarted(),
-            Some(CarrierClose::NotAllowed | CarrierClose::Revoked) => {
+            Some(refused @ (CarrierClose::NotAllowed | CarrierClose::Revoked)) => {
                 let text = format!("{} took no carrier: {why}", self.instance);
                 self.tell(agent, Kind::CircuitRefused, text);
-                self.end(ResetCode::NotAllowed, CarrierClose::Done, why);
+                let code = match refused {
+                    CarrierClose::Revoked => ResetCode::Revoked,
+                    _ => ResetCode::NotAllowed,
+                };
+                self.end(code, CarrierClose::Done, why);
             }
             Some(CarrierClose::Protocol) => {
                 self.tell(

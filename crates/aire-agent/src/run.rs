@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::handler::{NodeCredentials, Reception};
 use crate::happening::{Happening, Kind};
-use crate::{RunError, joining, local, sources, upkeep, view};
+use crate::{RunError, joining, local, notices, sources, upkeep, view};
 
 /// Runs an agent until it is told to stop (SIGTERM, SIGINT, or the admin API), which serves `log`.
 ///
@@ -30,6 +30,8 @@ pub async fn run(config: Config, log: Log) -> Result<(), RunError> {
         .with(Cache::open(&cache, Pace::default()));
 
     let agent = Agent::new(config, membership, authority, gate, underlay);
+    notices::restore(&agent)?;
+    let in_force = agent.control(|_, control| control.notice_versions());
     let credentials = NodeCredentials {
         membership: Arc::clone(&agent.membership),
         is_authority: agent.authority.is_some(),
@@ -59,6 +61,10 @@ pub async fn run(config: Config, log: Log) -> Result<(), RunError> {
     tokio::spawn(Arc::clone(&agent).keep_time());
     tokio::spawn(upkeep::publish_profile(Arc::clone(&agent)));
     tokio::spawn(upkeep::watch_policies(Arc::clone(&agent)));
+    tokio::spawn(notices::follow(Arc::clone(&agent), in_force));
+    if agent.authority.is_some() {
+        tokio::spawn(notices::watch_authority(Arc::clone(&agent)));
+    }
     tokio::spawn(upkeep::keep_cache(Arc::clone(&agent), cache.clone()));
     tokio::spawn(local::keep_warm(Arc::clone(&agent)));
     tokio::spawn(sources::keep_fresh(Arc::clone(&agent)));

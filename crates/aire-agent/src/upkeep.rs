@@ -19,7 +19,7 @@ use crate::run::reachable_addresses;
 /// How often policies are looked at; a change cuts streams within a second.
 const POLICY_INTERVAL: Duration = Duration::from_millis(250);
 /// Before the circuits of streams that were cut are closed, too.
-const HEAD_START: Duration = Duration::from_millis(100);
+pub(crate) const HEAD_START: Duration = Duration::from_millis(100);
 /// How often the machine is measured and the links' round trips are read.
 const PROFILE_INTERVAL: Duration = Duration::from_secs(5);
 /// How often a draining agent looks whether it has finished.
@@ -57,7 +57,7 @@ pub(crate) async fn watch_policies(agent: Arc<Agent>) {
 impl Agent {
     /// Cuts what the policies do not allow any more. Streams first: their ends hear why over their carriers, which would
     /// be cut without a word if the circuits went first.
-    async fn reauthorize(self: &Arc<Self>) {
+    pub(crate) async fn reauthorize(self: &Arc<Self>) {
         let incoming: Vec<_> = self.incoming.lock().values().cloned().collect();
         incoming.iter().for_each(|incoming| incoming.reauthorize(self));
         tokio::time::sleep(HEAD_START).await;
@@ -257,7 +257,8 @@ async fn wait_until(patience: Duration, done: impl Fn() -> bool) -> bool {
 }
 
 impl Agent {
-    fn all_outgoing(&self) -> Vec<Arc<Outgoing>> {
+    /// All associations that this agent opened.
+    pub(crate) fn all_outgoing(&self) -> Vec<Arc<Outgoing>> {
         self.outgoing.lock().values().cloned().collect()
     }
 

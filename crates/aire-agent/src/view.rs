@@ -76,6 +76,8 @@ impl Office {
             identity_trouble: agent.membership.trouble(),
             svid_expires_s: i64::try_from(agent.membership.remaining(SystemTime::now()).as_secs()).ok(),
             draining: agent.is_draining(),
+            revoked: agent.revoked(),
+            notices: agent.control(|_, control| control.notice_versions()),
             listen: agent.endpoint.get().map(aire_net::Endpoint::local_addr).into_iter().collect(),
         }
     }
@@ -90,6 +92,7 @@ impl Office {
         if links == 0 && agent.authority.is_none() {
             reasons.push("no other agent is linked yet".to_owned());
         }
+        reasons.extend(agent.revoked());
         if agent.membership.remaining(SystemTime::now()).is_zero() {
             reasons.push("the certificate has expired".to_owned());
         }

@@ -7,7 +7,10 @@ use std::time::{Duration, SystemTime};
 use parking_lot::RwLock;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 
-use aire_types::{Identity, MeshName, NodeName};
+use aire_types::{Identity, MeshName, Role};
+use aire_wire::{Notice, Subject};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
 use crate::digest::Fingerprint;
 use crate::key::{PublicKey, SignatureError};
@@ -19,15 +22,6 @@ const FILE: &str = "bundle.pem";
 const REMEDY: &str = "move it away and start with the token again; the node's key and name stay";
 /// More certificates than any sane chain has.
 const MAX_CHAIN: usize = 4;
-
-/// What no longer counts, although the authority signed it and it has not expired.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Revoked {
-    /// Every certificate of this node.
-    Node(NodeName),
-    /// The certificate with this serial number (its DER bytes).
-    Serial(Vec<u8>),
-}
 
 /// Why a peer's certificate does not count here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +73,12 @@ pub enum TrustError {
     /// The message was not signed by the certificate's key.
     #[error("the message of {0} has a wrong signature; it was changed on its way or forged")]
     Signature(Identity),
+    /// A notice that the authority did not sign.
+    #[error("it was not signed by the authority of mesh {mesh}; it was changed on its way or forged")]
+    NotByAuthority {
+        /// Our mesh.
+        mesh: MeshName,
+    },
 }
 
 /// A peer whose certificate was checked, with its key ready for checking messages.
@@ -143,7 +143,7 @@ impl Roots {
 struct Inner {
     mesh: MeshName,
     roots: RwLock<Arc<Roots>>,
-    revoked: RwLock<BTreeSet<Revoked>>,
+    revoked: RwLock<BTreeSet<Subject>>,
 }
 
 /// The authorities' certificates and what was taken back. Copies share both, so that TLS configurations made earlier
@@ -217,20 +217,39 @@ impl TrustBundle {
     }
 
     /// Replaces what was taken back, here and in every copy. The caller cuts connections that are open already.
-    pub fn set_revoked(&self, revoked: BTreeSet<Revoked>) {
+    pub fn set_revoked(&self, revoked: BTreeSet<Subject>) {
         *self.0.revoked.write() = revoked;
     }
 
-    /// Whether a certificate checked earlier was taken back since.
-    pub fn is_revoked(&self, peer: &Verified) -> bool {
-        self.has_revoked(&peer.leaf)
+    /// What was taken back of this identity, if anything: a certificate checked earlier counts no more.
+    pub fn revoked(&self, identity: &Identity) -> Option<Subject> {
+        let revoked = self.0.revoked.read();
+        if revoked.is_empty() {
+            return None;
+        }
+        let node = Subject::Node(identity.node.clone());
+        let app = match &identity.role {
+            Role::App(app) => Some(Subject::App(app.clone())),
+            Role::Relay => None,
+        };
+        [Some(node), app].into_iter().flatten().find(|subject| revoked.contains(subject))
     }
 
-    fn has_revoked(&self, leaf: &Leaf) -> bool {
-        let revoked = self.0.revoked.read();
-        !revoked.is_empty()
-            && (revoked.contains(&Revoked::Node(leaf.identity.node.clone()))
-                || revoked.contains(&Revoked::Serial(leaf.serial.clone())))
+    /// Checks that the mesh's authority signed a notice, with the key of its certificate.
+    ///
+    /// # Errors
+    /// [`TrustError::NotByAuthority`].
+    pub fn verify_notice(&self, notice: &Notice) -> Result<(), TrustError> {
+        let signed = notice.signed();
+        let by = |authority: &CertificateDer<'_>| {
+            let (_, certificate) = X509Certificate::from_der(authority).ok()?;
+            let key = PublicKey::from_spki(certificate.public_key().raw)?;
+            key.verify_signature(&signed, &notice.signature).ok()
+        };
+        if notice.mesh == self.0.mesh && self.certificates().iter().any(|ca| by(ca).is_some()) {
+            return Ok(());
+        }
+        Err(TrustError::NotByAuthority { mesh: self.0.mesh.clone() })
     }
 
     /// Checks a certificate chain (leaf first, the authority's own certificate optional) as of `now`.
@@ -254,7 +273,7 @@ impl TrustBundle {
         if leaf.identity.mesh != self.0.mesh {
             return Err(TrustError::WrongTrustDomain { mesh: self.0.mesh.clone(), found: leaf.identity });
         }
-        if self.has_revoked(&leaf) {
+        if self.revoked(&leaf.identity).is_some() {
             return Err(TrustError::Revoked(leaf.identity));
         }
         Ok(Verified { leaf })

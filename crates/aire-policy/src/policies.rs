@@ -59,7 +59,7 @@ impl Policies {
         match (&self.bundle, &self.local) {
             (None, None) => Verdict::denied(
                 format!(
-                    "no policy is loaded; give a file with --policy that holds: {}",
+                    "no policy is loaded; publish one with 'aire mesh policy publish', or give a file with --policy, that holds: {}",
                     request.permit_line()
                 ),
                 Vec::new(),

@@ -242,6 +242,17 @@ impl Registry {
         }
     }
 
+    /// Forgets a node whose records are not accepted any more; false where it was not known. If they are accepted again one
+    /// day, the one that it has now counts.
+    pub fn expel(&mut self, node: &NodeName) -> bool {
+        self.news.remove(node);
+        self.urgent.remove(node);
+        self.wanted.remove(node);
+        let Some(member) = self.members.remove(node) else { return false };
+        self.deadlines.remove(&(member.deadline(), node.clone()));
+        true
+    }
+
     fn remove(&mut self, now: Time, node: NodeName) {
         let Some(member) = self.members.remove(&node) else { return };
         if !member.cached {

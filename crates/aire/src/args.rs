@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aire_types::{AppName, NodeName, Path};
+use aire_wire::Subject;
 use clap::{Args, Parser, Subcommand};
 
 /// An application network mesh with learned routing.
@@ -26,7 +27,7 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Make a mesh, or invite agents to it
+    /// Make a mesh, invite agents to it, set its policy, take members out
     #[command(subcommand)]
     Mesh(Mesh),
     /// Run an agent
@@ -101,6 +102,39 @@ pub(crate) enum Mesh {
         /// Where an agent of the mesh can be dialled; may be given more than once
         #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
         seed: Vec<String>,
+    },
+    /// The policy of the whole mesh, which must permit beside each agent's own files
+    #[command(subcommand)]
+    Policy(crate::mesh::policy::Policy),
+    /// Take a node, or all instances of an app, out of the mesh at once
+    Revoke {
+        /// Whom
+        #[arg(value_name = "node/NAME|app/NAME")]
+        subject: Subject,
+        /// Where the authority is kept
+        #[arg(long)]
+        dir: PathBuf,
+        /// Why, for other operators
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Take a revocation back
+    Reinstate {
+        /// Whose
+        #[arg(value_name = "node/NAME|app/NAME")]
+        subject: Subject,
+        /// Where the authority is kept
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// List who is revoked
+    Revoked {
+        /// Where the authority is kept
+        #[arg(long)]
+        dir: PathBuf,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
     },
 }
 

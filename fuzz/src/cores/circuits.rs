@@ -7,6 +7,7 @@ use aire_circuit::{Asked, Circuits, Config, Crypto, Denial, Gate, Output, Role, 
 use aire_types::{Incarnation, NodeName, Time};
 use aire_wire::{
     CircuitClose, CircuitId, Grant, Message, Offer, Preamble, PreambleKind, Refusal, RefusalCode, Request,
+    Subject,
 };
 
 use super::choices::{Choices, app, node};
@@ -240,7 +241,7 @@ impl World {
         let Some(circuits) = self.nodes.get_mut(&choices.node()) else { return };
         match choices.below(8) {
             0 => circuits.close(circuit, CircuitClose::Unwanted, "no longer wanted"),
-            1 => circuits.revoke(&other),
+            1 => circuits.revoke(&[Subject::Node(other)].into()),
             2 => circuits.forgotten_by(&other),
             3 if choices.byte() < 10 => circuits.drain(),
             4 => circuits.handle_unreachable(&other),

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 
 use aire_types::{AppName, Incarnation, MeshName, NodeName};
+use aire_wire::NoticeVersions;
 use serde::{Deserialize, Serialize};
 
 /// `status`: this agent at a glance.
@@ -43,6 +44,12 @@ pub struct Status {
     pub identity_trouble: Option<String>,
     /// It takes no new streams, because it is about to stop.
     pub draining: bool,
+    /// Why it is out of the mesh, if it was revoked.
+    #[serde(default)]
+    pub revoked: Option<String>,
+    /// Which versions of the authority's notices are in force here.
+    #[serde(default)]
+    pub notices: NoticeVersions,
     /// Where it takes links and carriers.
     pub listen: Vec<SocketAddr>,
 }

@@ -65,6 +65,8 @@ impl View for Fake {
             identity_source: "authority".to_owned(),
             identity_trouble: None,
             svid_expires_s: Some(86_000),
+            revoked: None,
+            notices: Default::default(),
             draining: self.state.lock().draining,
             listen: vec!["127.0.0.1:7400".parse().unwrap()],
         })

@@ -104,6 +104,11 @@ impl Dialler {
         }
     }
 
+    /// Nobody wants to be linked with `node` any more; seeds stay, as somebody else may be there one day.
+    pub(crate) fn forget(&mut self, node: &NodeName) {
+        self.targets.retain(|_, target| target.seed || target.node.as_ref() != Some(node));
+    }
+
     /// When [`Dialler::due`] may have something.
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
         self.targets.values().filter(|target| !target.dialling).map(|target| target.next).min()

@@ -102,6 +102,11 @@ impl Control {
         if let Some(address) = dialled {
             self.dialler.succeeded(now, address, &node);
         }
+        if let Some(subject) = self.membership.trust().revoked(&link.peer().identity) {
+            // Since its handshake.
+            link.close(0, &format!("{subject} was revoked"));
+            return None;
+        }
         let ours_stays = self.node < node;
         if let Some(old) = self.links.open.get(&node) {
             let fresh = now.since(old.since).as_secs() < 2;
@@ -130,6 +135,7 @@ impl Control {
         if is_new.is_none() {
             self.tell(Happening::new(Kind::LinkUp, format!("link to {node} at {remote}")).peer(&node));
         }
+        self.notices.handle_link_up(now, node.clone());
         self.registry.handle_link_up(now, node);
         self.topology_is_old = true;
         self.pump(now);
@@ -145,6 +151,7 @@ impl Control {
         self.links.observed.remove(node);
         self.links.sights.remove(node);
         self.tell(Happening::new(Kind::LinkDown, format!("link to {node} closed: {why}")).peer(node));
+        self.notices.handle_link_down(node);
         self.registry.handle_link_down(now, node);
         self.circuits.handle_unreachable(node);
         self.dialler.lost(now, node);
@@ -199,6 +206,7 @@ impl Control {
             }
             Message::Renewal(request) => self.effects.push(Effect::Renewal { from: from.clone(), request }),
             Message::Renewed(answer) => self.effects.push(Effect::Renewed(answer)),
+            Message::Held(versions) => self.notices.handle_held(now, from, versions),
             Message::CircuitRequest { .. }
             | Message::CircuitGrant { .. }
             | Message::CircuitRefusal(_)

@@ -9,6 +9,7 @@ mod circuits;
 mod dialler;
 mod hop_gate;
 mod links;
+mod notices;
 mod probes;
 mod registry;
 
@@ -23,7 +24,8 @@ use std::time::Duration;
 
 use aire_brain::{Brain, RankedPaths};
 use aire_circuit::{Circuits, Role};
-use aire_registry::Registry;
+use aire_net::Link;
+use aire_registry::{Notices, Registry};
 use aire_types::{AppName, AppProfile, Class, Incarnation, Instance, NodeName, RouteId, Time};
 use aire_wire::{CircuitClose, CircuitId, RecordBody, RefusalCode};
 
@@ -64,6 +66,10 @@ pub(crate) enum Effect {
     Renewed(Vec<u8>),
     /// A member asks the authority, which we hold, for a new certificate.
     Renewal { from: NodeName, request: Vec<u8> },
+    /// A newer notice of the authority is in force.
+    NoticeAdopted,
+    /// End this link in a moment, when what was sent over it has arrived.
+    CloseLink { link: Link, why: String },
     /// A peer is, or came back as, this run.
     Running { node: NodeName, run: Incarnation },
     /// Nodes came or went, or a way was granted or refused.
@@ -79,6 +85,7 @@ pub(crate) struct Control {
     membership: Arc<Membership>,
     gate: Arc<Gate>,
     registry: Registry,
+    notices: Notices,
     circuits: Circuits<NodeCrypto>,
     brain: Brain,
     dialler: Dialler,
@@ -118,6 +125,7 @@ impl Control {
         let mut control = Control {
             node: config.node.clone(),
             incarnation,
+            notices: Notices::new(identity.mesh.clone(), seed),
             registry: Registry::new(now, aire_registry::Config::new(identity, incarnation, seed)),
             circuits: Circuits::new(circuits_config, NodeCrypto::new(Arc::clone(&membership))),
             brain: Brain::new(brain_config),
@@ -175,6 +183,7 @@ impl Control {
     pub(crate) fn pump(&mut self, now: Time) {
         loop {
             let mut quiet = self.pump_registry(now);
+            quiet &= self.pump_notices();
             quiet &= self.pump_circuits(now);
             if std::mem::take(&mut self.topology_is_old) {
                 self.tell_topology(now);
@@ -196,6 +205,7 @@ impl Control {
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
         [
             self.registry.poll_timeout(),
+            self.notices.poll_timeout(),
             self.circuits.poll_timeout(),
             self.brain.poll_timeout(),
             self.dialler.poll_timeout(),
@@ -210,6 +220,9 @@ impl Control {
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         if self.registry.poll_timeout().is_some_and(|at| at <= now) {
             self.registry.handle_timeout(now);
+        }
+        if self.notices.poll_timeout().is_some_and(|at| at <= now) {
+            self.notices.handle_timeout(now);
         }
         if self.circuits.poll_timeout().is_some_and(|at| at <= now) {
             self.circuits.handle_timeout(now, crate::clock::unix_seconds());

@@ -1,8 +1,10 @@
-use aire_types::{NodeName, Time};
-use aire_wire::{CircuitClose, CircuitId, RefusalCode};
+use std::collections::BTreeSet;
+
+use aire_types::{AppName, NodeName, Path, Time};
+use aire_wire::{CircuitClose, CircuitId, RefusalCode, Subject};
 
 use super::circuits::Circuits;
-use super::config::Output;
+use super::config::{Output, Want};
 use crate::crypto::Crypto;
 use crate::lease::{Asked, Role};
 
@@ -80,15 +82,30 @@ impl<C: Crypto> Circuits<C> {
         }
     }
 
-    /// A node's identity was revoked: closes every circuit that it is on, at either end or as a relay.
-    pub fn revoke(&mut self, node: &NodeName) {
-        let asking = self.own.iter().filter(|(_, own)| own.granted.is_none() && own.want.is_on(node));
-        let mut over: Vec<CircuitId> = asking.map(|(circuit, _)| *circuit).collect();
-        over.extend(self.granted_on(node));
-        let pending = self.pending.iter().filter(|(_, pending)| pending.asked.is_on(node));
-        over.extend(pending.map(|(circuit, _)| circuit));
-        for circuit in over {
-            self.close(circuit, CircuitClose::Revoked, &format!("{node} was revoked"));
+    /// Identities were revoked: closes every circuit that they are on, at either end or, by a node's name, as a relay.
+    pub fn revoke(&mut self, subjects: &BTreeSet<Subject>) {
+        let on_path = |path: &Path| path.relays().iter().find_map(|relay| revoked_node(subjects, relay));
+        let by_want = |want: &Want| {
+            let end = revoked_node(subjects, &want.destination).or_else(|| revoked_app(subjects, &want.app));
+            end.or_else(|| on_path(&want.path))
+        };
+        let by_asked = |asked: &Asked| {
+            let source = revoked_node(subjects, &asked.source.node);
+            let source = source.or_else(|| revoked_app(subjects, asked.source.app()?));
+            let end =
+                revoked_node(subjects, &asked.destination).or_else(|| revoked_app(subjects, &asked.app));
+            source.or(end).or_else(|| on_path(&asked.path))
+        };
+        let own = self.own.iter().map(|(circuit, own)| (*circuit, by_want(&own.want)));
+        let held = self.leases.iter().map(|(circuit, held)| (circuit, by_asked(&held.asked)));
+        let pending = self.pending.iter().map(|(circuit, pending)| (circuit, by_asked(&pending.asked)));
+        let over: Vec<_> = own
+            .chain(held)
+            .chain(pending)
+            .filter_map(|(circuit, by)| Some((circuit, format!("{} was revoked", by?))))
+            .collect();
+        for (circuit, why) in over {
+            self.close(circuit, CircuitClose::Revoked, &why);
         }
     }
 
@@ -129,6 +146,14 @@ impl<C: Crypto> Circuits<C> {
     pub fn lease_until(&self, circuit: CircuitId) -> Option<Time> {
         self.own.get(&circuit)?.granted.as_ref().map(|granted| granted.lease_until)
     }
+}
+
+fn revoked_node(subjects: &BTreeSet<Subject>, node: &NodeName) -> Option<Subject> {
+    subjects.get(&Subject::Node(node.clone())).cloned()
+}
+
+fn revoked_app(subjects: &BTreeSet<Subject>, app: &AppName) -> Option<Subject> {
+    subjects.get(&Subject::App(app.clone())).cloned()
 }
 
 /// What a close means for a source that still waits for the grant.

@@ -148,7 +148,7 @@ fn revocation_and_drain_close_what_they_must() {
     let over_r1 = mesh.request("a", &["r1", "r2"], "d");
     let over_r3 = mesh.request("a", &["r3"], "d");
     mesh.run_for(Duration::from_secs(1));
-    mesh.at("d").revoke(&node("r1"));
+    mesh.at("d").revoke(&["node/r1".parse().unwrap()].into());
     mesh.run_for(Duration::from_secs(1));
     assert!(mesh.at("r1").held(over_r1).is_none() && mesh.at("r3").held(over_r3).is_some());
     mesh.at("r3").drain();

@@ -1,9 +1,9 @@
 //! Who gets a certificate.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use aire_types::{Identity, MeshName, NodeName, Role};
+use aire_wire::{Revocation, Subject};
 
 use crate::csr::{self, Wanted};
 use crate::digest::Fingerprint;
@@ -78,13 +78,13 @@ pub enum EnrolError {
         /// The name.
         node: NodeName,
     },
-    /// The node was taken out of the mesh.
-    #[error(
-        "the node {node} was revoked; choose another name, or remove nodes/{node}.json on the authority to take it back"
-    )]
+    /// The node or its app was taken out of the mesh.
+    #[error("{subject} was revoked{}; 'aire mesh reinstate {subject}' takes it back", because(reason))]
     Revoked {
-        /// The name.
-        node: NodeName,
+        /// Who.
+        subject: Subject,
+        /// Why, as the operator said; may be empty.
+        reason: String,
     },
     /// The authority's own certificate is over.
     #[error("the authority's certificate expired; make a new mesh, or correct the authority's clock")]
@@ -92,6 +92,10 @@ pub enum EnrolError {
     /// The authority's disk or a bug.
     #[error("the authority failed: {0}")]
     State(#[from] StateError),
+}
+
+fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
 }
 
 impl EnrolError {
@@ -166,6 +170,7 @@ impl Authority {
         let lock = self.lock()?;
         // Read again: before the lock, another process may have changed it.
         let invite = self.invite_of(enrol)?;
+        self.check_revoked(&wanted.identity)?;
         self.admit(&enrol.node, &enrol.invite, invite, &wanted, now)?;
         drop(lock);
         let svid = self.issue(&wanted.identity, &wanted.key, now)?;
@@ -204,14 +209,20 @@ impl Authority {
         Ok(self.records.write_invite(id, &invite)?)
     }
 
+    fn check_revoked(&self, identity: &Identity) -> Result<(), EnrolError> {
+        match self.revocation_of(identity)? {
+            Some(Revocation { subject, reason, .. }) => Err(EnrolError::Revoked { subject, reason }),
+            None => Ok(()),
+        }
+    }
+
     /// Gives the name to the key, or finds that it has it. Called with the lock held.
     fn bind(&self, node: &NodeName, key: &PublicKey, now: SystemTime) -> Result<(), EnrolError> {
         match self.records.node(node)? {
-            Some(Node { revoked: Some(_), .. }) => Err(EnrolError::Revoked { node: node.clone() }),
             Some(record) if record.key == key.fingerprint() => Ok(()),
             Some(_) => Err(EnrolError::NameTaken { node: node.clone() }),
             None => {
-                let record = Node { key: key.fingerprint(), since: unix_seconds(now), revoked: None };
+                let record = Node { key: key.fingerprint(), since: unix_seconds(now) };
                 Ok(self.records.write_node(node, &record)?)
             }
         }
@@ -243,6 +254,7 @@ impl Authority {
             return Err(EnrolError::NotOwn(peer.clone()));
         }
         let lock = self.lock()?;
+        self.check_revoked(peer)?;
         self.bind(&peer.node, key, now)?;
         drop(lock);
         self.issue(peer, key, now)
@@ -259,33 +271,11 @@ impl Authority {
         key: &NodeKey,
         now: SystemTime,
     ) -> Result<Svid, EnrolError> {
+        let identity = Identity { mesh: self.mesh.clone(), role, node: node.clone() };
         let lock = self.lock()?;
+        self.check_revoked(&identity)?;
         self.bind(node, key.public_key(), now)?;
         drop(lock);
-        let identity = Identity { mesh: self.mesh.clone(), role, node: node.clone() };
         self.issue(&identity, key.public_key(), now)
-    }
-
-    /// Takes a node out of the mesh: no certificate from now on. That those it has count no more, members learn from
-    /// [`TrustBundle::set_revoked`](crate::TrustBundle::set_revoked).
-    ///
-    /// # Errors
-    /// No such node ([`StateError::Missing`]), or its record cannot be read or written.
-    pub fn revoke(&self, node: &NodeName, now: SystemTime) -> Result<(), StateError> {
-        let _lock = self.lock()?;
-        let mut record = self.records.node(node)?.ok_or_else(|| StateError::Missing {
-            path: self.dir.join("nodes").join(format!("{node}.json")),
-            remedy: "no node of this name ever joined; check the name",
-        })?;
-        record.revoked.get_or_insert(unix_seconds(now));
-        self.records.write_node(node, &record)
-    }
-
-    /// The nodes that were taken out of the mesh.
-    ///
-    /// # Errors
-    /// A record cannot be read.
-    pub fn revoked(&self) -> Result<BTreeSet<NodeName>, StateError> {
-        self.records.revoked()
     }
 }

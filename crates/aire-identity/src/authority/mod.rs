@@ -2,6 +2,7 @@
 
 mod enrolment;
 mod issue;
+mod notices;
 mod records;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::trust::{TrustBundle, TrustError};
 
 pub use enrolment::EnrolError;
 pub use issue::{CA_LIFETIME, CLOCK_SKEW, SVID_LIFETIME};
+pub use notices::NoticeError;
 
 use issue::Issuer;
 use records::{Invite, Records};
@@ -40,6 +42,7 @@ const CREATE: &str = "make a mesh with 'aire mesh create' or name its directory"
 /// DIR/ca.key                 its key
 /// DIR/invites/SHA256.json    an invitation, named by the hash of its secret
 /// DIR/nodes/NODE.json        the key that a node's name is bound to; remove it to give the name to another key
+/// DIR/notices/KIND-N.notice  what was said to the whole mesh: policies and revocations, signed
 /// DIR/lock                   held while invitations and names change
 /// ```
 ///
@@ -50,6 +53,7 @@ pub struct Authority {
     mesh: MeshName,
     certificate: CertificateDer<'static>,
     issuer: Issuer,
+    key: NodeKey,
     records: Records,
 }
 
@@ -95,6 +99,7 @@ impl Authority {
             dir: dir.to_owned(),
             mesh: ca.mesh,
             issuer: Issuer::new(&certificate, &key, ca.not_after)?,
+            key,
             certificate,
             records: Records::open(dir)?,
         })

@@ -48,7 +48,9 @@ pub enum NoticeError {
     #[error("no policy was published yet; 'aire mesh policy publish FILE' does that")]
     NoPolicy,
     /// There is none before.
-    #[error("there is no version before {current}; 'aire mesh policy withdraw' leaves the mesh without policies of its own")]
+    #[error(
+        "there is no version before {current}; 'aire mesh policy withdraw' leaves the mesh without policies of its own"
+    )]
     NoEarlier {
         /// The one in force.
         current: u64,
@@ -166,7 +168,9 @@ impl Authority {
     /// # Errors
     /// It cannot be read.
     pub fn revocations(&self) -> Result<RevocationsBody, StateError> {
-        let Some(notice) = self.notice(NoticeKind::Revocations)? else { return Ok(RevocationsBody::default()) };
+        let Some(notice) = self.notice(NoticeKind::Revocations)? else {
+            return Ok(RevocationsBody::default());
+        };
         let path = self.notice_path(notice.kind, notice.version);
         notice.revocations().map_err(|error| StateError::corrupt(&path, error, REMEDY))
     }
@@ -230,15 +234,19 @@ impl Authority {
     }
 
     /// Keeps a notice that the mesh knows and this folder, restored from an older copy, does not: the next version is
-    /// above it then.
+    /// above it then. False where it is no news, or not of this authority.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn keep_newer(&self, notice: &Notice) -> Result<(), StateError> {
+    pub fn keep_newer(&self, notice: &Notice) -> Result<bool, StateError> {
         let _lock = self.lock()?;
         let known = self.versions(notice.kind)?.last().copied().unwrap_or(0);
         let genuine = self.key.public_key().verify_signature(&notice.signed(), &notice.signature).is_ok();
-        if notice.version > known && genuine { self.write_notice(notice) } else { Ok(()) }
+        let is_news = notice.version > known && genuine;
+        if is_news {
+            self.write_notice(notice)?;
+        }
+        Ok(is_news)
     }
 
     /// Signs the next version. Called with the lock held.

@@ -1,7 +1,6 @@
 //! What the authority remembers: invitations and names.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -38,9 +37,6 @@ pub(super) struct Node {
     pub(super) key: Fingerprint,
     /// Seconds since 1970.
     pub(super) since: u64,
-    /// Seconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) revoked: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -88,20 +84,6 @@ impl Records {
 
     pub(super) fn write_node(&self, node: &NodeName, record: &Node) -> Result<(), StateError> {
         write(&self.node_path(node), record)
-    }
-
-    pub(super) fn revoked(&self) -> Result<BTreeSet<NodeName>, StateError> {
-        let failed = |source| StateError::Read { path: self.nodes.clone(), source };
-        let mut revoked = BTreeSet::new();
-        for entry in fs::read_dir(&self.nodes).map_err(failed)? {
-            let file = entry.map_err(failed)?.file_name();
-            let name = file.to_str().and_then(|file| file.strip_suffix(".json"));
-            let Some(node) = name.and_then(|name| NodeName::new(name).ok()) else { continue };
-            if self.node(&node)?.is_some_and(|record| record.revoked.is_some()) {
-                revoked.insert(node);
-            }
-        }
-        Ok(revoked)
     }
 }
 

@@ -139,19 +139,6 @@ fn a_scope_cannot_be_widened() {
 }
 
 #[test]
-fn a_revoked_node_gets_nothing_more() {
-    let mesh = Mesh::new("prod");
-    let token = mesh.invite(app("db"), 1);
-    let key = NodeKey::generate().unwrap();
-    assert!(mesh.authority.revoke(&node("n1"), start()).is_err(), "nobody of this name");
-    mesh.enrol(&token, "n1", &key, start()).unwrap();
-    assert!(mesh.authority.revoked().unwrap().is_empty());
-    mesh.authority.revoke(&node("n1"), start()).unwrap();
-    assert!(matches!(mesh.enrol(&token, "n1", &key, start()), Err(EnrolError::Revoked { .. })));
-    assert_eq!(mesh.authority.revoked().unwrap(), [node("n1")].into());
-}
-
-#[test]
 fn one_use_is_one_use_however_many_ask_at_once() {
     let mesh = Mesh::new("prod");
     let token = mesh.invite(app("db"), 3);

@@ -2,9 +2,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aire_identity::{
-    Fingerprint, NodeKey, Revoked, Scope, TlsError, TrustBundle, client_config, enrol_client_config,
+    Fingerprint, NodeKey, Scope, TlsError, TrustBundle, client_config, enrol_client_config,
     enrol_server_config, explain_tls, server_config,
 };
+use aire_wire::Subject;
 use rustls::time_provider::TimeProvider;
 use rustls::{CipherSuite, ClientConfig, ClientConnection, Error, ServerConfig, ServerConnection};
 use rustls_pki_types::{ServerName, UnixTime};
@@ -128,7 +129,7 @@ fn a_revoked_member_is_refused_by_configurations_made_before() {
     let mesh = Mesh::new("prod");
     let (one, two) = (mesh.member(app("web"), "n1", start()), mesh.member(app("db"), "n2", start()));
     let listening = server(&two);
-    two.bundle.set_revoked([Revoked::Node(node("n1"))].into());
+    two.bundle.set_revoked([Subject::Node(node("n1"))].into());
     let (error, told) = handshake(client(&one), listening, start()).unwrap_err();
     assert!(explain_tls(&error).contains("revoked"), "{error}");
     assert!(explain_tls(&told.unwrap()).contains("our certificate was revoked"));

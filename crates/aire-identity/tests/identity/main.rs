@@ -7,6 +7,7 @@ mod files;
 mod handshake;
 mod issued;
 mod mesh;
+mod notices;
 #[path = "../../../aire/tests/identity/pki.rs"]
 mod pki;
 mod rotation;

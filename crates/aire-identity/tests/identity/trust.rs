@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use aire_identity::{Revoked, Scope, SignatureError, TrustBundle, TrustError};
+use aire_identity::{Scope, SignatureError, TrustBundle, TrustError};
 use aire_types::MeshName;
+use aire_wire::Subject;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose as Eku, IsCa, KeyUsagePurpose, SanType};
 use rustls_pki_types::CertificateDer;
 
@@ -50,17 +51,17 @@ fn members_of_other_meshes_are_strangers() {
 #[test]
 fn a_revocation_counts_at_once_and_in_copies() {
     let mesh = Mesh::new("prod");
-    let (first, second) = (mesh.member(app("db"), "n1", start()), mesh.member(app("db"), "n2", start()));
+    let (first, second) = (mesh.member(app("db"), "n1", start()), mesh.member(app("web"), "n2", start()));
     let bundle = mesh.authority.bundle().unwrap();
     let copy = bundle.clone();
     let (one, two) = (first.verified(start()), second.verified(start()));
-    bundle.set_revoked([Revoked::Node(node("n1")), Revoked::Serial(two.serial().to_vec())].into());
+    bundle.set_revoked([Subject::Node(node("n1")), Subject::App("web".parse().unwrap())].into());
     for member in [&first, &second] {
         assert!(matches!(copy.verify(member.svid.chain(), start()), Err(TrustError::Revoked(_))));
     }
-    assert!(copy.is_revoked(&one) && copy.is_revoked(&two));
-    bundle.set_revoked([Revoked::Node(node("n3"))].into());
-    assert!(copy.verify(first.svid.chain(), start()).is_ok() && !copy.is_revoked(&two));
+    assert!(copy.revoked(one.identity()).is_some() && copy.revoked(two.identity()).is_some());
+    bundle.set_revoked([Subject::Node(node("n3"))].into());
+    assert!(copy.verify(first.svid.chain(), start()).is_ok() && copy.revoked(two.identity()).is_none());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 use aire_admin::documents::Status;
 
+use aire_wire::NoticeVersions;
+
 use super::{Done, optional, show};
 use crate::args::Ask;
 use crate::figures;
@@ -30,6 +32,8 @@ fn text(status: &Status) -> String {
         ("role", status.role.clone()),
         ("app", optional(status.app.as_ref())),
         ("state", state),
+        ("revoked", optional(status.revoked.as_ref())),
+        ("notices", notices(status.notices)),
         ("peers", format!("{} linked", status.peers)),
         (
             "streams",
@@ -49,6 +53,13 @@ fn text(status: &Status) -> String {
         ("up", figures::span(status.uptime_s as f64)),
         ("version", status.version.clone()),
     ])
+}
+
+/// Which of the authority's notices are in force; nothing where it said none.
+fn notices(versions: NoticeVersions) -> String {
+    let shown = [("policy", versions.policy), ("revocations", versions.revocations)];
+    let shown = shown.iter().filter(|(_, version)| *version > 0);
+    shown.map(|(kind, version)| format!("{kind} {version}")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

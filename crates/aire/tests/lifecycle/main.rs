@@ -5,6 +5,7 @@
 mod changes;
 mod draining;
 mod ends;
+mod notices;
 mod restarts;
 mod stage;
 mod wrong_use;

@@ -1,4 +1,7 @@
-//! `aire mesh create` and `aire mesh invite`.
+//! `aire mesh`: what is done with the authority's folder.
+
+pub(crate) mod policy;
+mod revocation;
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -8,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use aire_identity::{Authority, Scope as Grant};
 use aire_types::MeshName;
+use aire_wire::Notice;
 
 use crate::args::{Mesh, Scope};
 use crate::failure::Failure;
@@ -20,6 +24,10 @@ pub(crate) fn execute(command: Mesh) -> Result<ExitCode, Failure> {
     match command {
         Mesh::Create { name, dir } => create(&name, &dir),
         Mesh::Invite { dir, scope, ttl, uses, seed } => invite(&dir, &scope, ttl, uses, seed),
+        Mesh::Policy(command) => policy::execute(command),
+        Mesh::Revoke { subject, dir, reason } => revocation::revoke(&subject, &reason, &dir),
+        Mesh::Reinstate { subject, dir } => revocation::reinstate(&subject, &dir),
+        Mesh::Revoked { dir, json } => revocation::revoked(&dir, json),
     }
 }
 
@@ -66,4 +74,24 @@ fn invite(
     let token = authority.invite(grant, ttl, uses, seeds, SystemTime::now()).map_err(Failure::because)?;
     say(&format!("{}\n", token.reveal()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is said of a notice that was just signed.
+fn published(notice: &Notice, what: &str, dir: &Path) -> String {
+    format!(
+        "{} {}: {what}\nAn agent that runs with --authority {} tells the mesh within a second.\n",
+        notice.kind,
+        notice.version,
+        dir.display()
+    )
+}
+
+/// How long ago a moment was, given in seconds since 1970.
+fn age(unix_s: u64) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    crate::figures::span(now.saturating_sub(unix_s) as f64)
+}
+
+fn print_json(document: &serde_json::Value) -> Result<(), Failure> {
+    say(&format!("{document}\n"))
 }
