@@ -200,7 +200,7 @@ impl Agent {
             });
             let (pacer, kill, counters) =
                 (entry.pacer.clone(), entry.kill.clone(), Arc::clone(&entry.counters));
-            RelayOrder { next, pacer, kill, counters, guard }
+            RelayOrder { next: next.into(), pacer, kill, counters, guard }
         };
         // The circuit may have been closed since its preamble was checked, and nobody would close it again.
         if self.control(|_, control| control.circuits().held(circuit)).is_none() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aire_wire::{ALPN_CARRIER, ALPN_ENROL, ALPN_LINK, PREAMBLE_LEN, Preamble, PreambleKind};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 
 use crate::admission::Guest;
@@ -69,21 +70,62 @@ pub(crate) async fn tcp(shared: Arc<Shared>, listener: TcpListener) {
 
 async fn serve(shared: Arc<Shared>, mut tcp: TcpStream, from: SocketAddr, guest: Guest) {
     options::tune(&tcp);
-    let mut bytes = [0; PREAMBLE_LEN];
-    let preamble = match timeout(PREAMBLE_DEADLINE, tcp.read_exact(&mut bytes)).await {
-        Ok(Ok(_)) => Preamble::decode(&bytes).map_err(|error| error.to_string()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("no preamble in time".to_owned()),
-    };
-    match preamble {
+    match read_preamble(&mut tcp).await {
         Ok(preamble) => dispatch(shared, tcp, from, &preamble, guest).await,
         Err(why) => shared.handler.event(NetEvent::BadPreamble { from, why }),
     }
 }
 
+async fn read_preamble(tcp: &mut TcpStream) -> Result<Preamble, String> {
+    let mut bytes = [0; PREAMBLE_LEN];
+    match timeout(PREAMBLE_DEADLINE, tcp.read_exact(&mut bytes)).await {
+        Ok(Ok(_)) => Preamble::decode(&bytes).map_err(|error| error.to_string()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no preamble in time".to_owned()),
+    }
+}
+
+/// Serves a connection that this agent opened because the one at `to` asked for it. Only a carrier may come of it.
+pub(crate) async fn dialled_back(
+    shared: Arc<Shared>,
+    mut tcp: TcpStream,
+    to: SocketAddr,
+    place: OwnedSemaphorePermit,
+) {
+    let mut first = [0];
+    let used = tokio::select! {
+        used = timeout(PREAMBLE_DEADLINE, tcp.peek(&mut first)) => used,
+        () = shared.closing.cancelled() => return,
+    };
+    // It dialled us after all, or needs the carrier no more.
+    if !matches!(used, Ok(Ok(1..))) {
+        return;
+    }
+    let preamble = match read_preamble(&mut tcp).await {
+        Ok(preamble) if preamble.kind == PreambleKind::Carrier => preamble,
+        Ok(preamble) => {
+            let why = format!("{:?} over a connection that was dialled back", preamble.kind);
+            return shared.handler.event(NetEvent::BadPreamble { from: to, why });
+        }
+        Err(why) => return shared.handler.event(NetEvent::BadPreamble { from: to, why }),
+    };
+    carrier(shared, tcp, to, &preamble, place).await;
+}
+
+/// A connection that this agent asked for: whoever waits for it takes it.
+fn arrived(shared: &Shared, tcp: TcpStream, from: SocketAddr, preamble: &Preamble) {
+    match shared.tickets.redeem(preamble) {
+        // One that nobody waits for any more lost its race.
+        Ok(taker) => drop(taker.send(tcp)),
+        Err(why) => shared.handler.event(NetEvent::BadPreamble { from, why }),
+    }
+}
+
 async fn dispatch(shared: Arc<Shared>, tcp: TcpStream, from: SocketAddr, preamble: &Preamble, guest: Guest) {
-    if preamble.kind == PreambleKind::Carrier {
-        return carrier(shared, tcp, from, preamble, guest).await;
+    match preamble.kind {
+        PreambleKind::Carrier => return carrier(shared, tcp, from, preamble, guest).await,
+        PreambleKind::DialBack => return arrived(&shared, tcp, from, preamble),
+        PreambleKind::Link | PreambleKind::Enrolment => {}
     }
     if !shared.credentials.knocks().iter().any(|key| preamble_is_authentic(key, preamble)) {
         let why = "the MAC is wrong; the dialler is of another mesh or a stranger".to_owned();
@@ -105,18 +147,19 @@ async fn dispatch(shared: Arc<Shared>, tcp: TcpStream, from: SocketAddr, preambl
     }
 }
 
-async fn carrier(shared: Arc<Shared>, tcp: TcpStream, from: SocketAddr, preamble: &Preamble, guest: Guest) {
+/// `place` is given back once the preamble is found good or bad.
+async fn carrier<P>(shared: Arc<Shared>, tcp: TcpStream, from: SocketAddr, preamble: &Preamble, place: P) {
     let circuit = preamble.circuit;
     match shared.handler.check_preamble(preamble, from) {
         PreambleVerdict::Refuse(why) => {
             shared.handler.event(NetEvent::Refused { from, circuit, why });
         }
         PreambleVerdict::Relay(order) => {
-            drop(guest);
+            drop(place);
             relay::run(&shared, tcp, circuit, order).await;
         }
         PreambleVerdict::Terminate(context) => {
-            drop(guest);
+            drop(place);
             let listener = Arc::new(Listener::default());
             let made = session(&shared, tcp, from, Purpose::Carrier, Some(listener.clone())).await.and_then(
                 |stream| judge(&shared, &stream).and_then(|peer| Carrier::new(stream, &listener, peer)),

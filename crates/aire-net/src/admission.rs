@@ -10,6 +10,8 @@ use tokio::time::Instant;
 const MAX_GUESTS: usize = 4096;
 /// The same from one address; more are closed.
 const MAX_GUESTS_PER_ADDRESS: usize = 512;
+/// Connections dialled back that nobody uses yet.
+const MAX_DIALLED_BACK: usize = 256;
 /// QUIC handshakes at a time.
 const MAX_HANDSHAKES: usize = 512;
 /// Enrolments from one address at once, and then per second.
@@ -22,6 +24,7 @@ const MAX_REMEMBERED: usize = 4096;
 pub(crate) struct Admission {
     guests: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
+    dialled_back: Arc<Semaphore>,
     by_address: Mutex<BTreeMap<IpAddr, usize>>,
     enrolments: Mutex<BTreeMap<IpAddr, (f64, Instant)>>,
 }
@@ -50,6 +53,7 @@ impl Admission {
         Arc::new(Admission {
             guests: Arc::new(Semaphore::new(MAX_GUESTS)),
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            dialled_back: Arc::new(Semaphore::new(MAX_DIALLED_BACK)),
             by_address: Mutex::default(),
             enrolments: Mutex::default(),
         })
@@ -74,6 +78,11 @@ impl Admission {
     /// A place for a QUIC handshake, if there is one.
     pub(crate) fn handshake(&self) -> Option<OwnedSemaphorePermit> {
         self.handshakes.clone().try_acquire_owned().ok()
+    }
+
+    /// A place for a connection that is dialled back, if there is one.
+    pub(crate) fn dial_back(&self) -> Option<OwnedSemaphorePermit> {
+        self.dialled_back.clone().try_acquire_owned().ok()
     }
 
     /// May `address` enrol now?

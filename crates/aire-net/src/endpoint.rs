@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::carrier::Listener;
+use crate::dial_back::Tickets;
 use crate::link::{self, quic};
 use crate::pipe_pool::PipePool;
 use crate::remembered::Remembered;
 use crate::tls::TlsStream;
 use crate::{
-    Carrier, Credentials, Handler, Link, LinkEvents, NetError, PeerInfo, Transport, Underlay, accept,
-    credentials, options,
+    Carrier, Credentials, Handler, Link, LinkEvents, NetError, NextHop, PeerInfo, Transport, Underlay,
+    accept, credentials, options,
 };
 
 /// The deadline of a handshake over TCP, round trips included.
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) pipes: Arc<PipePool>,
+    pub(crate) tickets: Tickets,
     pub(crate) closing: CancellationToken,
     /// Where UDP did not pass lately.
     no_udp: Remembered,
@@ -72,6 +74,7 @@ impl Endpoint {
             handler,
             admission: Admission::new(),
             pipes: PipePool::new(),
+            tickets: Tickets::default(),
             closing: CancellationToken::new(),
             no_udp: Remembered::default(),
         });
@@ -94,6 +97,18 @@ impl Endpoint {
     /// Waits until peers were told of [`Self::close`], or a moment has passed.
     pub async fn closed(&self) {
         let _ = timeout(Duration::from_secs(2), self.shared.quic.wait_idle()).await;
+    }
+
+    /// Opens a link over QUIC to a peer that opens one to us at the same moment, so that NATs and firewalls on both
+    /// sides take the other's packets for answers.
+    ///
+    /// # Errors
+    /// No packet of either side got through, or the peer is not acceptable.
+    pub async fn punch_link(&self, addr: SocketAddr) -> Result<(Link, LinkEvents), NetError> {
+        if self.shared.closing.is_cancelled() {
+            return Err(NetError::Closing);
+        }
+        quic::dial(&self.shared, addr).await
     }
 
     /// Opens a link: over QUIC, and where that takes long or fails, over TCP.
@@ -178,14 +193,14 @@ impl Endpoint {
         Ok(link::tcp::start(stream, peer, self.shared.closing.child_token()))
     }
 
-    /// Opens a carrier by way of the hop at `first`. `preambles` are those of all hops, one behind the other;
+    /// Opens a carrier by way of the hop `first`. `preambles` are those of all hops, one behind the other;
     /// `expected` says whether the destination is the one that was meant.
     ///
     /// # Errors
     /// The first hop cannot be reached, the carrier did not get through, or someone else answered.
     pub async fn dial_carrier(
         &self,
-        first: SocketAddr,
+        first: impl Into<NextHop>,
         preambles: Vec<u8>,
         expected: impl FnOnce(&PeerInfo) -> Result<(), String>,
     ) -> Result<Carrier, NetError> {
@@ -193,7 +208,9 @@ impl Endpoint {
             return Err(NetError::Closing);
         }
         let credentials = &*self.shared.credentials;
-        let tcp = self.shared.underlay.dial_tcp(first).await?;
+        let hop: NextHop = first.into();
+        let first = hop.address();
+        let tcp = hop.connect(&self.shared).await?;
         let name = credentials.server_name();
         let listener = Arc::new(Listener::default());
         let mut config = (*credentials.carrier_client()).clone();

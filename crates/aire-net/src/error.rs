@@ -76,6 +76,24 @@ pub enum NetError {
         /// Why not TCP.
         tcp: Box<NetError>,
     },
+    /// Neither did dialling work nor did the peer dial back.
+    #[error("no TCP connection with {addr}: dialling it: {dial}; asking it to dial back: {back}")]
+    NeitherWay {
+        /// Whom.
+        addr: SocketAddr,
+        /// Why it was not dialled.
+        dial: Box<NetError>,
+        /// Why it did not dial back.
+        back: Box<NetError>,
+    },
+    /// A connection was not asked for, or not opened on being asked.
+    #[error("no dialling back with {addr}: {why}")]
+    Unasked {
+        /// Whom.
+        addr: SocketAddr,
+        /// What kept us.
+        why: String,
+    },
     /// The endpoint was closed.
     #[error("this agent is closing its sockets")]
     Closing,

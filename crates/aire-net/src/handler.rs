@@ -7,7 +7,7 @@ use std::sync::Arc;
 use aire_wire::{CircuitId, Preamble};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Carrier, Link, LinkEvents, Pacer, RelayCounters, RelayEnd};
+use crate::{Carrier, Link, LinkEvents, NextHop, Pacer, RelayCounters, RelayEnd};
 
 /// What to do with a carrier that came in, by its preamble.
 pub enum PreambleVerdict {
@@ -21,8 +21,8 @@ pub enum PreambleVerdict {
 
 /// How to relay one carrier.
 pub struct RelayOrder {
-    /// Where the next hop listens.
-    pub next: SocketAddr,
+    /// The next hop.
+    pub next: NextHop,
     /// Limits the rate; shared by all carriers of a lease.
     pub pacer: Option<Arc<Pacer>>,
     /// Resets both sides when cancelled.

@@ -1,4 +1,4 @@
-//! Relaying a carrier: dial the next hop, then move bytes both ways in the kernel until both directions have ended.
+//! Relaying a carrier: connect to the next hop, then move bytes both ways in the kernel until both directions have ended.
 
 use std::io;
 use std::pin::pin;
@@ -47,19 +47,20 @@ pub enum RelayEnd {
 
 pub(crate) async fn run(shared: &Shared, client: TcpStream, circuit: CircuitId, order: RelayOrder) {
     let RelayOrder { next, pacer, kill, counters, guard } = order;
-    let dialled = tokio::select! {
-        dialled = shared.underlay.dial_tcp(next) => dialled,
+    let address = next.address();
+    let connected = tokio::select! {
+        connected = next.connect(shared) => connected,
         () = kill.cancelled() => return options::reset_on_close(&client),
         () = shared.closing.cancelled() => return options::reset_on_close(&client),
     };
-    let server = match dialled {
+    let server = match connected {
         Ok(server) => server,
         Err(error) => {
             options::reset_on_close(&client);
             drop(client);
             drop(guard);
             let why = error.to_string();
-            return shared.handler.event(NetEvent::NextHopUnreachable { circuit, next, why });
+            return shared.handler.event(NetEvent::NextHopUnreachable { circuit, next: address, why });
         }
     };
     let relay = Relay { client, server, pipes: shared.pipes.clone(), pacer, counters };

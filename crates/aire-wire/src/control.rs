@@ -1,3 +1,5 @@
+use std::net::{AddrParseError, SocketAddr};
+
 use aire_types::{Incarnation, NodeName};
 
 use crate::codec::{put_bytes, put_text};
@@ -14,6 +16,9 @@ const MAX_SIGNED: usize = 8192;
 const MAX_SIGNATURE: usize = 128;
 const MAX_REASON: usize = 256;
 const MAX_RENEWAL: usize = 16 * 1024;
+/// Addresses of one node in an introduction.
+const MAX_INTRODUCED: usize = 4;
+const MAX_ADDRESS: usize = 64;
 
 /// What one agent knows of one node's record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +91,22 @@ pub enum Message {
     Renewal(Vec<u8>),
     /// The authority's answer.
     Renewed(Vec<u8>),
+    /// To the next hop of a carrier: open its TCP connection from your side.
+    DialBack {
+        /// Names the connection.
+        ticket: [u8; 16],
+        /// The key of its preamble.
+        key: [u8; 32],
+    },
+    /// To a node that is linked with both: the sender would like a link with this one.
+    Introduce(NodeName),
+    /// Dial this node now: it was told the same of you.
+    Introduced {
+        /// Whom.
+        node: NodeName,
+        /// Its UDP addresses as the sender sees them.
+        addresses: Vec<SocketAddr>,
+    },
     /// Which notices the sender holds.
     Held(NoticeVersions),
     /// What the authority says to the whole mesh.
@@ -122,11 +143,7 @@ impl Message {
                 nodes.iter().for_each(|node| put_text(&mut out, node.as_str(), 63));
             }
             Message::CircuitRequest { request, signature, offers } => {
-                out.push(6);
-                put_bytes(&mut out, request);
-                put_bytes(&mut out, signature);
-                put_varint(&mut out, offers.len() as u64);
-                offers.iter().for_each(|offer| offer.write(&mut out));
+                encode_request(&mut out, request, signature, offers);
             }
             Message::CircuitGrant { grant, signature } => {
                 out.push(7);
@@ -151,11 +168,17 @@ impl Message {
                 out.push(11);
                 put_bytes(&mut out, bytes);
             }
-            Message::Held(versions) => {
-                out.extend_from_slice(&[15, 0]);
-                put_varint(&mut out, versions.policy);
-                put_varint(&mut out, versions.revocations);
+            Message::DialBack { ticket, key } => {
+                out.push(12);
+                out.extend_from_slice(ticket);
+                out.extend_from_slice(key);
             }
+            Message::Introduce(node) => {
+                out.push(13);
+                put_text(&mut out, node.as_str(), 63);
+            }
+            Message::Introduced { node, addresses } => encode_introduced(&mut out, node, addresses),
+            Message::Held(versions) => encode_held(&mut out, *versions),
             Message::Notice(notice) => {
                 out.push(15);
                 notice.write(&mut out);
@@ -202,6 +225,12 @@ impl Message {
             },
             10 => Message::Renewal(reader.bytes(MAX_RENEWAL, "renewal")?.to_vec()),
             11 => Message::Renewed(reader.bytes(MAX_RENEWAL, "renewed")?.to_vec()),
+            12 => Message::DialBack { ticket: reader.array("ticket")?, key: reader.array("ticket key")? },
+            13 => Message::Introduce(reader.node("node to meet")?),
+            14 => Message::Introduced {
+                node: reader.node("introduced node")?,
+                addresses: read_list(&mut reader, MAX_INTRODUCED, "addresses", read_address)?,
+            },
             15 => read_notice(&mut reader)?,
             got => return Err(DecodeError::Unknown { what: "message type", got: got.into() }),
         };
@@ -232,12 +261,39 @@ fn encode_digest(out: &mut Vec<u8>, buckets: &[u8], entries: &[DigestEntry]) {
     }
 }
 
+fn encode_request(out: &mut Vec<u8>, request: &[u8], signature: &[u8], offers: &[Offer]) {
+    out.push(6);
+    put_bytes(out, request);
+    put_bytes(out, signature);
+    put_varint(out, offers.len() as u64);
+    offers.iter().for_each(|offer| offer.write(out));
+}
+
+fn encode_introduced(out: &mut Vec<u8>, node: &NodeName, addresses: &[SocketAddr]) {
+    out.push(14);
+    put_text(out, node.as_str(), 63);
+    put_varint(out, addresses.len() as u64);
+    addresses.iter().for_each(|address| put_text(out, &address.to_string(), MAX_ADDRESS));
+}
+
+fn encode_held(out: &mut Vec<u8>, versions: NoticeVersions) {
+    out.extend_from_slice(&[15, 0]);
+    put_varint(out, versions.policy);
+    put_varint(out, versions.revocations);
+}
+
 fn read_entry(reader: &mut Reader<'_>) -> Result<DigestEntry, DecodeError> {
     Ok(DigestEntry {
         node: reader.node("node")?,
         incarnation: Incarnation(reader.u64("incarnation")?),
         sequence: reader.varint("sequence")?,
     })
+}
+
+fn read_address(reader: &mut Reader<'_>) -> Result<SocketAddr, DecodeError> {
+    let malformed =
+        |error: AddrParseError| DecodeError::Malformed { what: "address", why: error.to_string() };
+    reader.text(MAX_ADDRESS, "address")?.parse().map_err(malformed)
 }
 
 fn read_list<'a, T>(
@@ -298,6 +354,12 @@ mod tests {
             Message::CircuitClose { circuit, code: CircuitClose::Draining, reason: String::new() },
             Message::Renewal(vec![1; 500]),
             Message::Renewed(vec![2; 1500]),
+            Message::DialBack { ticket: [6; 16], key: [7; 32] },
+            Message::Introduce(NodeName::new("n2").unwrap()),
+            Message::Introduced {
+                node: NodeName::new("n2").unwrap(),
+                addresses: vec!["192.0.2.1:7117".parse().unwrap(), "[2001:db8::1]:9".parse().unwrap()],
+            },
             Message::Held(NoticeVersions { policy: 3, revocations: 70_000 }),
             Message::Notice(Notice {
                 kind: NoticeKind::Revocations,

@@ -18,6 +18,8 @@ pub enum PreambleKind {
     Link,
     /// An enrolment over TCP.
     Enrolment,
+    /// A connection that the other side asked for: it goes on as if it had been dialled from there.
+    DialBack,
 }
 
 /// The first bytes of every TCP connection between agents.
@@ -27,7 +29,7 @@ pub struct Preamble {
     pub kind: PreambleKind,
     /// The class of the streams to come; only a hint to relays.
     pub class: Class,
-    /// The circuit; random for links and enrolments.
+    /// The circuit; random for links and enrolments, the ticket of a dial-back.
     pub circuit: CircuitId,
     /// Rises with every connection of the circuit.
     pub counter: u64,
@@ -45,6 +47,7 @@ impl Preamble {
             PreambleKind::Carrier => 1,
             PreambleKind::Link => 2,
             PreambleKind::Enrolment => 3,
+            PreambleKind::DialBack => 4,
         };
         out[6] = class_to_byte(self.class);
         out[8..24].copy_from_slice(&self.circuit.0);
@@ -78,6 +81,7 @@ impl Preamble {
             1 => PreambleKind::Carrier,
             2 => PreambleKind::Link,
             3 => PreambleKind::Enrolment,
+            4 => PreambleKind::DialBack,
             got => return Err(DecodeError::Unknown { what: "kind", got: got.into() }),
         };
         let class = reader.u8("class")?;

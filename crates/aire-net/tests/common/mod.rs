@@ -136,6 +136,8 @@ pub enum Seen {
 pub struct Recorder {
     seen: mpsc::UnboundedSender<Seen>,
     next: Mutex<Option<SocketAddr>>,
+    /// How `next` is reached; dialled where there is none.
+    pub reach: Mutex<Option<(Plan, Arc<dyn Neighbour>)>>,
     pub kill: CancellationToken,
     pub counters: Arc<RelayCounters>,
 }
@@ -147,7 +149,10 @@ impl Handler for Recorder {
         }
         match *self.next.lock().unwrap() {
             Some(next) => PreambleVerdict::Relay(RelayOrder {
-                next,
+                next: match &*self.reach.lock().unwrap() {
+                    Some((plan, neighbour)) => NextHop::new(next, *plan, neighbour.clone()),
+                    None => next.into(),
+                },
                 pacer: None,
                 kill: self.kill.clone(),
                 counters: self.counters.clone(),
@@ -190,6 +195,7 @@ impl Agent {
         let handler = Arc::new(Recorder {
             seen: sender,
             next: Mutex::new(next),
+            reach: Mutex::default(),
             kill: CancellationToken::new(),
             counters: Arc::default(),
         });
