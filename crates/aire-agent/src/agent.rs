@@ -157,6 +157,12 @@ impl Agent {
             Effect::Dial(address) => {
                 tokio::spawn(crate::linking::dial(Arc::clone(self), address));
             }
+            Effect::Punch { node, addresses } => {
+                tokio::spawn(crate::reaching::punch(Arc::clone(self), node, addresses));
+            }
+            Effect::DialBack { address, ticket } => {
+                tokio::spawn(crate::reaching::dial_back(Arc::clone(self), address, ticket));
+            }
             Effect::Ranking { instance, class, paths } => {
                 if let Some(outgoing) = self.find_outgoing(&instance, class) {
                     outgoing.handle_ranking(paths);

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use aire_circuit::{Accepted, Role};
 use aire_identity::{EnrolRequest, EnrolResponse};
 use aire_net::{
-    Carrier, Credentials, Enrolled, Handler, Link, LinkEvents, NetEvent, Pacer, PeerInfo, PreambleVerdict,
-    Purpose, RelayCounters, RelayOrder,
+    Carrier, Credentials, Enrolled, Handler, Link, LinkEvents, NetEvent, NextHop, Pacer, PeerInfo,
+    PreambleVerdict, Purpose, RelayCounters, RelayOrder,
 };
 use aire_types::{Path, RouteId};
 use aire_wire::{CircuitClose, CircuitId, Preamble};
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::{Agent, Relayed};
 use crate::happening::{Happening, Kind};
 use crate::membership::Membership;
-use crate::{incoming, linking};
+use crate::{incoming, linking, reaching};
 
 /// Carriers of a circuit of ours that a hop closed are kept at least so long.
 const HEARING: Duration = Duration::from_millis(500);
@@ -108,10 +108,10 @@ impl Handler for Reception {
             let accepted = control.check_preamble(now, preamble).map_err(|error| error.to_string())?;
             let path =
                 control.circuits().held(accepted.circuit).map(|held| held.asked.path).unwrap_or_default();
-            let next = accepted
-                .next
-                .as_ref()
-                .map(|next| control.dial_address(next).ok_or_else(|| format!("no link to {next} any more")));
+            let next = accepted.next.as_ref().map(|next| {
+                let way = control.way_to(next).ok_or_else(|| format!("no link to {next} any more"))?;
+                Ok::<_, String>(reaching::next_hop(self.0.clone(), next.clone(), way))
+            });
             Ok::<_, String>((accepted, path, next))
         });
         match checked {
@@ -182,12 +182,7 @@ impl Handler for Reception {
 }
 
 impl Agent {
-    fn relay_order(
-        self: &Arc<Self>,
-        accepted: &Accepted,
-        next: SocketAddr,
-        agent: Weak<Agent>,
-    ) -> RelayOrder {
+    fn relay_order(self: &Arc<Self>, accepted: &Accepted, next: NextHop, agent: Weak<Agent>) -> RelayOrder {
         let circuit = accepted.circuit;
         self.relaying.fetch_add(1, Ordering::Relaxed);
         let guard = Box::new(LeaseGuard { agent, circuit, relayed: true });
@@ -200,7 +195,7 @@ impl Agent {
             });
             let (pacer, kill, counters) =
                 (entry.pacer.clone(), entry.kill.clone(), Arc::clone(&entry.counters));
-            RelayOrder { next: next.into(), pacer, kill, counters, guard }
+            RelayOrder { next, pacer, kill, counters, guard }
         };
         // The circuit may have been closed since its preamble was checked, and nobody would close it again.
         if self.control(|_, control| control.circuits().held(circuit)).is_none() {

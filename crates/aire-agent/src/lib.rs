@@ -20,6 +20,7 @@ mod machine;
 mod membership;
 mod notices;
 mod outgoing;
+mod reaching;
 mod renewals;
 mod run;
 mod sources;

@@ -108,8 +108,12 @@ impl Office {
         let row = |(instance, class, explanation): (Instance, Class, aire_brain::Explanation)| {
             let in_use = self.0.path_in_use(&instance, class);
             let chosen = explanation.decision.choice().map(|route| route.path.clone());
-            let path = in_use.or(chosen).unwrap_or(Path::DIRECT);
-            Route::new(&RouteId { instance, path }, &explanation.snapshot, &explanation.decision)
+            let path = in_use.clone().or_else(|| chosen.clone()).unwrap_or(Path::DIRECT);
+            let failures = self.0.unopened(&instance, class);
+            let mut route =
+                Route::new(&RouteId { instance, path }, &explanation.snapshot, &explanation.decision);
+            route.note_unopened(in_use.as_ref(), chosen.as_ref(), &failures);
+            route
         };
         explained.into_iter().map(row).collect()
     }
@@ -128,6 +132,7 @@ impl Office {
                         Some(Transport::Tcp) => Link::Tcp,
                         None => Link::None,
                     },
+                    reach: control.reach_of(member.node()),
                     rtt_ms: link.map(|link| link.stats().rtt.as_secs_f64() * 1000.0),
                     addresses: member.body.addresses.clone(),
                     zone: member.body.node.zone.clone(),
@@ -303,6 +308,12 @@ impl Agent {
         let mut current = None;
         outgoing.association.with_pool(|_, pool| current = pool.current().cloned());
         current
+    }
+
+    /// The paths to an instance over which no carrier of a class opens.
+    fn unopened(&self, instance: &Instance, class: Class) -> Vec<(Path, String)> {
+        let outgoing = self.outgoing.lock().get(&(instance.clone(), class)).cloned();
+        outgoing.map(|outgoing| outgoing.failures()).unwrap_or_default()
     }
 
     /// What else is worth knowing about an app.

@@ -121,6 +121,26 @@ impl Route {
             candidates,
         }
     }
+
+    /// On these paths the last carrier did not open (and why). But for the one in use none of them is praised, though
+    /// probes may pass there; `chosen` is the one that the decision was for.
+    pub fn note_unopened(
+        &mut self,
+        in_use: Option<&Path>,
+        chosen: Option<&Path>,
+        failures: &[(Path, String)],
+    ) {
+        for (path, why) in failures.iter().filter(|(path, _)| Some(path) != in_use) {
+            let of_path = |row: &&mut CandidateRow| row.path == *path && row.instance == self.instance;
+            for row in self.candidates.iter_mut().filter(of_path) {
+                row.eligible = false;
+                row.why_not = Some(format!("no carrier opens: {why}"));
+            }
+            if chosen == Some(path) {
+                self.reason = format!("no carrier opens {path}, which would be the best by its probes");
+            }
+        }
+    }
 }
 
 fn measured(estimate: &Estimate) -> Option<f64> {

@@ -113,6 +113,33 @@ impl Link {
     }
 }
 
+/// How a peer is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// This agent opened the link, and dials it for carriers.
+    Dialled,
+    /// It opened the link; whether it can be dialled for carriers is not known, or it can.
+    DialsUs,
+    /// It cannot be dialled: on our word it opens the connections of carriers itself.
+    DialsBack,
+    /// There is no link.
+    #[default]
+    None,
+}
+
+impl Reach {
+    /// As it stands in documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Reach::Dialled => "dialled",
+            Reach::DialsUs => "dials-us",
+            Reach::DialsBack => "dials-back",
+            Reach::None => "none",
+        }
+    }
+}
+
 /// One row of `peers`: another agent that this one knows of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Peer {
@@ -124,6 +151,9 @@ pub struct Peer {
     pub app: Option<AppName>,
     /// The link with it.
     pub link: Link,
+    /// Who dials whom.
+    #[serde(default)]
+    pub reach: Reach,
     /// Round trip on the link, milliseconds.
     pub rtt_ms: Option<f64>,
     /// Where it can be reached.

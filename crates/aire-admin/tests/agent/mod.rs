@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aire_admin::documents::{
-    AppRow, Bytes, Diagnosis, Explanation, Finding, InstanceRow, Link, Model, Peer, PingReport, Route,
+    AppRow, Bytes, Diagnosis, Explanation, Finding, InstanceRow, Link, Model, Peer, PingReport, Reach, Route,
     Status, StreamRow, Streams,
 };
 use aire_admin::{
@@ -78,6 +78,7 @@ impl View for Fake {
             role: "relay".into(),
             app: None,
             link: Link::Quic,
+            reach: Reach::DialsUs,
             rtt_ms: Some(30.5),
             addresses: vec!["192.0.2.1:7400".parse().unwrap()],
             zone: "eu".into(),

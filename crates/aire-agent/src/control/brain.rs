@@ -140,8 +140,9 @@ impl Control {
         self.brain.handle_topology(now, instances, relays);
     }
 
-    /// The links' round trips are read again from time to time.
+    /// The links' round trips and addresses are read again from time to time.
     pub(crate) fn refresh_topology(&mut self, now: Time) {
+        self.follow_addresses();
         self.topology_is_old = true;
         self.pump(now);
     }

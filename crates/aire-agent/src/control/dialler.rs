@@ -57,8 +57,12 @@ impl Dialler {
         }
     }
 
-    /// The addresses to dial now. `linked` says whether a node needs no dialling.
-    pub(crate) fn due(&mut self, now: Time, linked: impl Fn(&NodeName) -> bool) -> Vec<SocketAddr> {
+    /// The addresses to dial now, with who is said to be there. `linked` says whether a node needs no dialling.
+    pub(crate) fn due(
+        &mut self,
+        now: Time,
+        linked: impl Fn(&NodeName) -> bool,
+    ) -> Vec<(SocketAddr, Option<NodeName>)> {
         let mut due = Vec::new();
         for (address, target) in &mut self.targets {
             if target.dialling || target.next > now {
@@ -69,7 +73,7 @@ impl Dialler {
                 continue;
             }
             target.dialling = true;
-            due.push(*address);
+            due.push((*address, target.node.clone()));
         }
         due
     }
@@ -127,14 +131,18 @@ mod tests {
         ([127, 0, 0, 1], port).into()
     }
 
+    fn due(dialler: &mut Dialler, now: Time) -> Vec<SocketAddr> {
+        dialler.due(now, |_| false).into_iter().map(|(address, _)| address).collect()
+    }
+
     #[test]
     fn the_smaller_name_dials_first() {
         let mut dialler = Dialler::new(node("m"));
         dialler.offer(Time::ZERO, address(1), Some(&node("z")), false);
         dialler.offer(Time::ZERO, address(2), Some(&node("a")), false);
-        assert_eq!(dialler.due(Time::ZERO, |_| false), [address(1)]);
-        assert_eq!(dialler.due(Time::ZERO + DEFERENCE, |_| false), [address(2)]);
-        assert!(dialler.due(Time::ZERO + DEFERENCE, |_| false).is_empty());
+        assert_eq!(due(&mut dialler, Time::ZERO), [address(1)]);
+        assert_eq!(due(&mut dialler, Time::ZERO + DEFERENCE), [address(2)]);
+        assert!(due(&mut dialler, Time::ZERO + DEFERENCE).is_empty());
     }
 
     #[test]
@@ -144,32 +152,32 @@ mod tests {
         dialler.offer(Time::ZERO, address(2), None, true);
         let mut now = Time::ZERO;
         for _ in 0..100 {
-            for due in dialler.due(now, |_| false) {
-                dialler.failed(now, due);
+            for address in due(&mut dialler, now) {
+                dialler.failed(now, address);
             }
             now += LAST_RETRY;
         }
-        assert_eq!(dialler.due(now, |_| false), [address(2)]);
+        assert_eq!(due(&mut dialler, now), [address(2)]);
     }
 
     #[test]
     fn our_own_address_is_not_dialled_again() {
         let mut dialler = Dialler::new(node("a"));
         dialler.offer(Time::ZERO, address(1), None, true);
-        assert_eq!(dialler.due(Time::ZERO, |_| false), [address(1)]);
+        assert_eq!(due(&mut dialler, Time::ZERO), [address(1)]);
         dialler.succeeded(Time::ZERO, address(1), &node("a"));
-        assert!(dialler.due(Time::from_millis(60_000), |_| false).is_empty());
+        assert!(due(&mut dialler, Time::from_millis(60_000)).is_empty());
     }
 
     #[test]
     fn a_linked_node_is_not_dialled_until_its_link_is_lost() {
         let mut dialler = Dialler::new(node("a"));
         dialler.offer(Time::ZERO, address(1), Some(&node("b")), false);
-        dialler.due(Time::ZERO, |_| false);
+        due(&mut dialler, Time::ZERO);
         dialler.succeeded(Time::ZERO, address(1), &node("b"));
         let later = Time::from_millis(60_000);
         assert!(dialler.due(later, |_| true).is_empty());
         dialler.lost(later, &node("b"));
-        assert_eq!(dialler.due(later + FIRST_RETRY, |_| false), [address(1)]);
+        assert_eq!(due(&mut dialler, later + FIRST_RETRY), [address(1)]);
     }
 }

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use aire_net::{Link, Transport};
+use aire_net::{Link, Ticket, Transport};
 use aire_types::{NodeName, Time};
 use aire_wire::Message;
 use bytes::Bytes;
@@ -31,6 +32,8 @@ struct Entry {
     dial: SocketAddr,
     /// We dialled it.
     ours: bool,
+    /// Its address as we told it last.
+    told: SocketAddr,
     since: Time,
 }
 
@@ -47,6 +50,16 @@ impl Links {
     /// The link to `node`.
     pub(crate) fn get(&self, node: &NodeName) -> Option<&Link> {
         self.open.get(node).map(|entry| &entry.link)
+    }
+
+    /// The round trip of the link to `node`, where we opened it.
+    pub(super) fn opened(&self, node: &NodeName) -> Option<Duration> {
+        self.open.get(node).filter(|entry| entry.ours).map(|entry| entry.link.rtt())
+    }
+
+    /// Where the linked node `node` listens, as its link shows.
+    pub(super) fn listening(&self, node: &NodeName) -> Option<SocketAddr> {
+        self.open.get(node).map(|entry| entry.dial)
     }
 
     /// All links by the peer's name.
@@ -119,19 +132,13 @@ impl Control {
         self.links.serial += 1;
         let serial = self.links.serial;
         let remote = link.remote();
-        let hello = Message::Hello {
-            version: VERSION,
-            incarnation: self.incarnation,
-            port: self.terms.port,
-            observed: remote.to_string(),
-            clock: crate::clock::unix_millis(),
-        };
-        let _ = link.send(hello.encode());
+        let _ = link.send(self.hello(remote).encode());
         let dial = dialled.unwrap_or(remote);
-        let is_new = self
-            .links
-            .open
-            .insert(node.clone(), Entry { link, serial, dial, ours: dialled.is_some(), since: now });
+        let is_new = self.links.open.insert(
+            node.clone(),
+            Entry { link, serial, dial, ours: dialled.is_some(), told: remote, since: now },
+        );
+        self.introductions.forget(now, &node);
         if is_new.is_none() {
             self.tell(Happening::new(Kind::LinkUp, format!("link to {node} at {remote}")).peer(&node));
         }
@@ -142,6 +149,38 @@ impl Control {
         Some(LinkSerial(serial))
     }
 
+    fn hello(&self, observed: SocketAddr) -> Message {
+        Message::Hello {
+            version: VERSION,
+            incarnation: self.incarnation,
+            port: self.terms.port,
+            observed: observed.to_string(),
+            clock: crate::clock::unix_millis(),
+        }
+    }
+
+    /// Peers whose address changed on the way (a NAT forgot them, or they moved) are told it anew.
+    pub(super) fn follow_addresses(&mut self) {
+        let moved: Vec<(NodeName, SocketAddr)> = self
+            .links
+            .open
+            .iter_mut()
+            .filter_map(|(node, entry)| {
+                let remote = entry.link.remote();
+                if std::mem::replace(&mut entry.told, remote) == remote {
+                    return None;
+                }
+                if !entry.ours {
+                    entry.dial.set_ip(remote.ip());
+                }
+                Some((node.clone(), remote))
+            })
+            .collect();
+        for (node, remote) in moved {
+            self.send(&node, &self.hello(remote));
+        }
+    }
+
     /// A link has ended; `why` is for people.
     pub(crate) fn handle_link_closed(&mut self, now: Time, node: &NodeName, serial: LinkSerial, why: &str) {
         if self.links.open.get(node).is_none_or(|entry| entry.serial != serial.0) {
@@ -150,6 +189,7 @@ impl Control {
         self.links.open.remove(node);
         self.links.observed.remove(node);
         self.links.sights.remove(node);
+        self.reach.forget(now, node);
         self.tell(Happening::new(Kind::LinkDown, format!("link to {node} closed: {why}")).peer(node));
         self.notices.handle_link_down(node);
         self.registry.handle_link_down(now, node);
@@ -207,6 +247,11 @@ impl Control {
             Message::Renewal(request) => self.effects.push(Effect::Renewal { from: from.clone(), request }),
             Message::Renewed(answer) => self.effects.push(Effect::Renewed(answer)),
             Message::Held(versions) => self.notices.handle_held(now, from, versions),
+            Message::DialBack { ticket, key } => {
+                self.handle_dial_back(now, from, Ticket { id: ticket, key });
+            }
+            Message::Introduce(node) => self.introduce(now, from, node),
+            Message::Introduced { node, addresses } => self.handle_introduced(now, from, node, &addresses),
             Message::CircuitRequest { .. }
             | Message::CircuitGrant { .. }
             | Message::CircuitRefusal(_)

@@ -4,13 +4,16 @@
 //! world outside is either sent at once (messages on links, which never block) or left in a list of [`Effect`]s,
 //! carried out by the agent after the lock is released.
 
+mod allowance;
 mod brain;
 mod circuits;
 mod dialler;
 mod hop_gate;
+mod introductions;
 mod links;
 mod notices;
 mod probes;
+mod reach;
 mod registry;
 
 pub(crate) use circuits::{Granted, Placement};
@@ -24,7 +27,7 @@ use std::time::Duration;
 
 use aire_brain::{Brain, RankedPaths};
 use aire_circuit::{Circuits, Role};
-use aire_net::Link;
+use aire_net::{Link, Ticket};
 use aire_registry::{Notices, Registry};
 use aire_types::{AppName, AppProfile, Class, Incarnation, Instance, NodeName, RouteId, Time};
 use aire_wire::{CircuitClose, CircuitId, RecordBody, RefusalCode};
@@ -36,13 +39,19 @@ use crate::happening::Happening;
 use crate::membership::Membership;
 use circuits::Routes;
 use dialler::Dialler;
+use introductions::Introductions;
 use links::Links;
+use reach::Reach;
 
 /// What the control plane wants done outside its lock.
 #[derive(Debug)]
 pub(crate) enum Effect {
     /// Open a link to this address.
     Dial(SocketAddr),
+    /// Open a link to this node, which dials us at the same moment.
+    Punch { node: NodeName, addresses: Vec<SocketAddr> },
+    /// Open the TCP connection that the node listening there asked for.
+    DialBack { address: SocketAddr, ticket: Ticket },
     /// The order of the paths to an instance changed.
     Ranking { instance: Instance, class: Class, paths: RankedPaths },
     /// A circuit of ours stands.
@@ -89,6 +98,8 @@ pub(crate) struct Control {
     circuits: Circuits<NodeCrypto>,
     brain: Brain,
     dialler: Dialler,
+    introductions: Introductions,
+    reach: Reach,
     links: Links,
     routes: Routes,
     terms: hop_gate::Limits,
@@ -130,6 +141,8 @@ impl Control {
             circuits: Circuits::new(circuits_config, NodeCrypto::new(Arc::clone(&membership))),
             brain: Brain::new(brain_config),
             dialler: Dialler::new(config.node.clone()),
+            introductions: Introductions::default(),
+            reach: Reach::default(),
             links: Links::default(),
             routes: Routes::default(),
             terms: hop_gate::Limits::new(config),
@@ -196,9 +209,13 @@ impl Control {
             }
         }
         let links = &self.links;
-        for address in self.dialler.due(now, |node| links.has(node)) {
+        for (address, node) in self.dialler.due(now, |node| links.has(node)) {
+            if let Some(node) = node {
+                self.introductions.want(now, &node);
+            }
             self.effects.push(Effect::Dial(address));
         }
+        self.ask_introductions(now);
     }
 
     /// When [`Control::handle_timeout`] wants to be called.
@@ -209,6 +226,7 @@ impl Control {
             self.circuits.poll_timeout(),
             self.brain.poll_timeout(),
             self.dialler.poll_timeout(),
+            self.introductions.poll_timeout(),
             self.routes.poll_timeout(),
         ]
         .into_iter()

@@ -14,6 +14,7 @@ use crate::agent::Agent;
 use crate::carry::carrier;
 use crate::crypto::hmac_sha256;
 use crate::happening::Kind;
+use crate::reaching;
 
 /// How long a carrier may take to open; a little less than the pool waits, so that what went wrong is known.
 const DIAL_DEADLINE: Duration = Duration::from_millis(4500);
@@ -71,13 +72,15 @@ impl Outgoing {
         circuit: CircuitId,
         class: Class,
     ) -> Result<aire_net::Carrier, String> {
-        let (address, bytes) = agent.control(|now, control| {
+        let (first, way, bytes) = agent.control(|now, control| {
             let (first, preambles) =
                 control.circuits().preambles(now, circuit, class).ok_or("the circuit has no lease")?;
-            let address = control.dial_address(&first).ok_or_else(|| format!("no address of {first}"))?;
+            let way = control.way_to(&first).ok_or_else(|| format!("no link to {first}"))?;
             let bytes: Vec<u8> = preambles.iter().flat_map(aire_wire::Preamble::encode).collect();
-            Ok::<_, String>((address, bytes))
+            Ok::<_, String>((first, way, bytes))
         })?;
+        let address = way.0;
+        let hop = reaching::next_hop(Arc::downgrade(agent), first.clone(), way);
         let endpoint = agent.endpoint.get().ok_or("the agent is starting")?;
         let expected = Identity {
             mesh: agent.membership.identity().mesh,
@@ -91,10 +94,12 @@ impl Outgoing {
                 Err(format!("{} answered instead of {expected}", peer.identity))
             }
         };
-        let dialled = timeout(DIAL_DEADLINE, endpoint.dial_carrier(address, bytes, check)).await;
+        let dialled = timeout(DIAL_DEADLINE, endpoint.dial_carrier(hop, bytes, check)).await;
         let silent = |_| {
             let ms = DIAL_DEADLINE.as_millis();
-            format!("{address} did not answer over TCP within {ms} ms; carriers need its TCP port")
+            format!(
+                "{first} ({address}) neither answered nor dialled back over TCP within {ms} ms; carriers need TCP one way or the other"
+            )
         };
         dialled.map_err(silent)?.map_err(|error| error.to_string())
     }

@@ -133,6 +133,11 @@ impl<C: Crypto> Circuits<C> {
         self.leases.iter().map(|(_, held)| held.view())
     }
 
+    /// Does a circuit that is held here come from `node`, as the hop before this one?
+    pub fn holds_from(&self, node: &NodeName) -> bool {
+        self.leases.iter().any(|(_, held)| held.previous == *node)
+    }
+
     /// How many circuits of others are granted or under way here.
     pub fn load(&self) -> usize {
         self.leases.len() + self.pending.len()

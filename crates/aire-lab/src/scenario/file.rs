@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::ScenarioError;
 use super::expect::Expect;
 use crate::software::Program;
+use crate::wan::{Gate, Nat};
 use crate::{LinkShape, ShapeChange};
 
 /// How long a chain of files may be, each like the next.
@@ -73,6 +74,17 @@ pub enum AgentRole {
     App,
 }
 
+/// What a host's firewall lets in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Inbound {
+    /// Everything.
+    #[default]
+    Open,
+    /// Only answers.
+    Blocked,
+}
+
 /// An agent; its node has the name of the host.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,6 +102,11 @@ pub struct Agent {
     pub flags: Vec<String>,
     /// Cedar text in place of the scenario's (still after the starter policy).
     pub policy: Option<String>,
+    /// Its host is behind a NAT of this kind.
+    pub nat: Option<Nat>,
+    /// What comes in to its host.
+    #[serde(default)]
+    pub inbound: Inbound,
     /// Start it by an event, not before time zero.
     #[serde(default)]
     pub later: bool,
@@ -307,6 +324,12 @@ impl Scenario {
             if (agent.role == AgentRole::App) != agent.app.is_some() {
                 return Err(format!("[[agent]] on '{}': the role app, and only it, needs 'app'", agent.host));
             }
+            if agent.role == AgentRole::Authority && agent.gate() != Gate::Open {
+                return Err(format!(
+                    "[[agent]] on '{}': others enrol with the authority, so it must be reachable",
+                    agent.host
+                ));
+            }
         }
         let authorities = self.agent.iter().filter(|agent| agent.role == AgentRole::Authority).count();
         if !self.agent.is_empty() && authorities != 1 {
@@ -337,6 +360,17 @@ impl Link {
             (Some([a, b]), None, None) => vec![(a.clone(), b.clone()), (b.clone(), a.clone())],
             (None, Some(from), Some(to)) => vec![(from.clone(), to.clone())],
             _ => Vec::new(),
+        }
+    }
+}
+
+impl Agent {
+    /// How its host is joined to the network.
+    pub(super) fn gate(&self) -> Gate {
+        match (self.nat, self.inbound) {
+            (Some(nat), _) => Gate::Nat(nat),
+            (None, Inbound::Blocked) => Gate::InboundBlocked,
+            (None, Inbound::Open) => Gate::Open,
         }
     }
 }

@@ -27,6 +27,9 @@
 //! app = "client=127.0.0.1:9"
 //! flags = ["--to", "echo=127.0.0.1:8000"]
 //!
+//! # nat = "cone"                       # its host is behind a NAT ("symmetric": one that nobody can foretell)
+//! # inbound = "blocked"                # its host lets only answers in
+//!
 //! [[workload]]
 //! name = "server"
 //! host = "b"
@@ -69,7 +72,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use expect::{Expect, Verdict};
-pub use file::{Agent, AgentRole, Ask, Event, Link, Scenario, Workload, WorkloadKind};
+pub use file::{Agent, AgentRole, Ask, Event, Inbound, Link, Scenario, Workload, WorkloadKind};
 pub use run::{Happened, Options, Outcome, run};
 
 use crate::TopologyError;

@@ -89,7 +89,8 @@ pub fn run(scenario: &Scenario, options: &Options) -> Result<Outcome, ScenarioEr
 pub(super) fn network(scenario: &Scenario, folder: Option<&Path>) -> Result<Wan, ScenarioError> {
     let hosts = scenario.hosts.clone();
     let folder = folder.map(Path::to_owned);
-    let wan = Wan::start(WanConfig { hosts, default: scenario.shape, seed: scenario.seed, folder })?;
+    let gates = scenario.agent.iter().map(|agent| (agent.host.clone(), agent.gate())).collect();
+    let wan = Wan::start(WanConfig { hosts, gates, default: scenario.shape, seed: scenario.seed, folder })?;
     for link in &scenario.link {
         let ways = link.ways();
         actions::change(&wan, &ways, &link.set)?;

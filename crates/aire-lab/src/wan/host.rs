@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::namespace::{Namespace, Reaper};
-use super::{Process, WanError};
+use super::{Gate, Process, WanError, gate};
 
 /// The device by which a host reaches the others.
 pub(super) const DEVICE: &str = "wan0";
@@ -24,24 +24,64 @@ struct Inner {
     name: String,
     address: Mutex<Ipv4Addr>,
     namespace: Namespace,
+    /// The router before it, and its address there.
+    router: Option<(Namespace, Ipv4Addr)>,
     folder: PathBuf,
 }
 
 impl Host {
     /// Host number `number` of a run, without its device yet.
-    pub(super) fn new(reaper: &Reaper, number: usize, name: &str, folder: &Path) -> Result<Self, WanError> {
+    pub(super) fn new(
+        reaper: &Reaper,
+        number: usize,
+        name: &str,
+        folder: &Path,
+        gate: Gate,
+    ) -> Result<Self, WanError> {
         let namespace = reaper.namespace(name)?;
         namespace.settle()?;
-        let address = Mutex::new(Ipv4Addr::new(10, 77, (number / 250) as u8, (number % 250 + 1) as u8));
-        let inner = Inner { name: name.to_owned(), address, namespace, folder: folder.to_owned() };
+        let mut address = Ipv4Addr::new(10, 77, (number / 250) as u8, (number % 250 + 1) as u8);
+        let mut router = None;
+        match gate {
+            Gate::Open => {}
+            Gate::InboundBlocked => gate::block_inbound(&namespace)?,
+            Gate::Nat(nat) => {
+                let (namespace, inside) = gate::router(reaper, &namespace, (number, name), nat)?;
+                router = Some((namespace, address));
+                address = inside;
+            }
+        }
+        let address = Mutex::new(address);
+        let inner = Inner { name: name.to_owned(), address, namespace, router, folder: folder.to_owned() };
         Ok(Host { inner: Arc::new(inner) })
     }
 
-    /// Gives the device the host's address and brings it up.
+    /// The namespace that is joined to the network, and its address there.
+    fn edge(&self) -> (&Namespace, Ipv4Addr) {
+        match &self.inner.router {
+            Some((router, outside)) => (router, *outside),
+            None => (&self.inner.namespace, self.address()),
+        }
+    }
+
+    /// The address by which the network knows the host: its own, or that of the NAT before it.
+    pub fn outside(&self) -> Ipv4Addr {
+        self.edge().1
+    }
+
+    /// Makes the host's device with `make`, which runs where the network is joined, and returns what that gives.
+    pub(super) fn join<T: Send + 'static>(
+        &self,
+        make: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        self.edge().0.within(make)
+    }
+
+    /// Gives the device its address and brings it up.
     pub(super) fn configure_device(&self) -> Result<(), WanError> {
-        self.inner.namespace.ip(&format!(
-            "addr add {}/16 dev {DEVICE}\nlink set {DEVICE} mtu 1500 txqueuelen 2000 up\nroute add default dev {DEVICE}\n",
-            self.address()
+        let (namespace, address) = self.edge();
+        namespace.ip(&format!(
+            "addr add {address}/16 dev {DEVICE}\nlink set {DEVICE} mtu 1500 txqueuelen 2000 up\nroute add default dev {DEVICE}\n"
         ))
     }
 
@@ -62,7 +102,7 @@ impl Host {
         &self.inner.name
     }
 
-    /// Its one address, 10.77.x.y, which [`crate::wan::Wan::readdress`] changes.
+    /// Its one address, 10.77.x.y, which [`crate::wan::Wan::readdress`] changes, or 192.168.x.2 behind a NAT.
     pub fn address(&self) -> Ipv4Addr {
         *self.inner.address.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,7 @@
 //! Hosts in network namespaces, joined by a network of our making. Needs root, `ip` and (for the [`Wan`]) `/dev/net/tun`.
 
 mod addresses;
+mod gate;
 mod host;
 mod namespace;
 mod network;
@@ -13,6 +14,7 @@ mod wire;
 use std::io;
 use std::process::Command;
 
+pub use gate::{Gate, Nat};
 pub use host::Host;
 pub use network::{LinkCounters, Wan, WanConfig};
 pub use process::Process;

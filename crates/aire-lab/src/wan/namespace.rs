@@ -131,6 +131,12 @@ impl Namespace {
         self.enter(job)?.join().map_err(|_| io::Error::other("the thread in the namespace panicked"))??
     }
 
+    /// Lets packets pass from device to device.
+    pub(super) fn forward(&self) -> Result<(), WanError> {
+        self.within(|| fs::write("/proc/sys/net/ipv4/ip_forward", "1"))
+            .map_err(|source| WanError::io(format!("setting sysctls in {}", self.name), source))
+    }
+
     /// A host of our own: it forwards nothing, takes packets from wherever they come, and speaks IPv4 alone.
     pub(super) fn settle(&self) -> Result<(), WanError> {
         self.ip("link set lo up\n")?;
@@ -157,9 +163,14 @@ impl Namespace {
 
 /// Runs `ip` with these arguments and this standard input.
 pub(super) fn ip(arguments: &[&str], input: &str) -> Result<(), WanError> {
-    let what = || format!("ip {} {}", arguments.join(" "), input.trim().replace('\n', "; "));
+    pipe("ip", arguments, input)
+}
+
+/// Runs a program with these arguments and this standard input.
+pub(super) fn pipe(program: &str, arguments: &[&str], input: &str) -> Result<(), WanError> {
+    let what = || format!("{program} {} {}", arguments.join(" "), input.trim().replace('\n', "; "));
     let fail = |source| WanError::io(what(), source);
-    let mut child = Command::new("ip")
+    let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

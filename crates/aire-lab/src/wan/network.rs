@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -5,7 +6,7 @@ use super::addresses::Addresses;
 use super::host::{DEVICE, Host};
 use super::namespace::Reaper;
 use super::switch::{Ports, Switch};
-use super::{WanError, available, tun};
+use super::{Gate, WanError, available, tun};
 use crate::{LinkShape, Topology};
 
 pub use super::switch::LinkCounters;
@@ -15,6 +16,8 @@ pub use super::switch::LinkCounters;
 pub struct WanConfig {
     /// The names of the hosts: lower-case letters, digits and `-`.
     pub hosts: Vec<String>,
+    /// Hosts that not everything reaches.
+    pub gates: BTreeMap<String, Gate>,
     /// How all ways between them behave at first.
     pub default: LinkShape,
     /// Decides which packets are lost.
@@ -27,7 +30,7 @@ impl WanConfig {
     /// A network of these hosts with one shape for all ways.
     pub fn new(hosts: &[&str], default: LinkShape) -> Self {
         let hosts = hosts.iter().map(|&host| host.to_owned()).collect();
-        WanConfig { hosts, default, seed: 1, folder: None }
+        WanConfig { hosts, gates: BTreeMap::new(), default, seed: 1, folder: None }
     }
 }
 
@@ -62,12 +65,18 @@ impl Wan {
         let addresses = Addresses::default();
         let mut ports = Ports::new(addresses.clone());
         for (number, name) in config.hosts.iter().enumerate() {
-            let host = Host::new(&reaper, number, name, &folder)?;
+            let host = Host::new(
+                &reaper,
+                number,
+                name,
+                &folder,
+                config.gates.get(name).copied().unwrap_or_default(),
+            )?;
             let device = host
-                .within(|| tun::create(DEVICE))
+                .join(|| tun::create(DEVICE))
                 .map_err(|source| WanError::io(format!("making a TUN device on {name}"), source))?;
             host.configure_device()?;
-            ports.add(host.address(), device);
+            ports.add(host.outside(), device);
             hosts.push(host);
         }
         let switch = Switch::start(ports, topology.clone(), config.seed)

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::host::{DEVICE, Host};
 use super::namespace::{Reaper, ip};
-use super::{WanError, available};
+use super::{Gate, WanError, available};
 
 /// Two hosts joined by a veth pair: full speed, MTU 1500, nothing in between. For benchmarks.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ impl Wire {
     pub fn start(folder: &Path) -> Result<Self, WanError> {
         available()?;
         let reaper = Reaper::start(Some(folder))?;
-        let left = Host::new(&reaper, 0, "left", folder)?;
-        let right = Host::new(&reaper, 1, "right", folder)?;
+        let left = Host::new(&reaper, 0, "left", folder, Gate::Open)?;
+        let right = Host::new(&reaper, 1, "right", folder, Gate::Open)?;
         let (l, r) = (left.namespace_name(), right.namespace_name());
         let pair = ["link", "add", DEVICE, "netns", l, "type", "veth", "peer", "name", DEVICE, "netns", r];
         ip(&pair, "")?;
