@@ -149,6 +149,7 @@ pub(crate) fn samples() -> Vec<Message> {
         incarnation: Incarnation(9),
         port: 7117,
         observed: "192.0.2.1:7".into(),
+        clock: 1_700_000_000_000,
     };
     vec![
         hello,
@@ -175,6 +176,9 @@ pub(crate) fn samples() -> Vec<Message> {
         Message::CircuitClose { circuit, code: CircuitClose::Draining, reason: String::new() },
         Message::Renewal(vec![1; 30]),
         Message::Renewed(vec![2; 30]),
+        Message::DialBack { ticket: [6; 16], key: [7; 32] },
+        Message::Introduce(node("n2")),
+        Message::Introduced { node: node("n2"), addresses: vec![([192, 0, 2, 1], 7117).into()] },
     ]
 }
 
