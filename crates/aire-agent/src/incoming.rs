@@ -264,6 +264,11 @@ impl Incoming {
         };
         let socket = match timeout(TARGET_DEADLINE, connect).await {
             Ok(Ok(socket)) => socket,
+            Ok(Err(error)) if is_shortage(&error) => {
+                let text = format!("no connection to {app}: {error}; raise this agent's limits (ulimit -n)");
+                agent.tell(Happening::new(Kind::Machine, text).app(app));
+                return Err(ResetCode::Limit);
+            }
             Ok(Err(error)) => {
                 let text = format!("{app} at {} refused a connection: {error}", served.target);
                 agent.tell(Happening::new(Kind::TargetFailed, text).app(app));
@@ -334,6 +339,13 @@ impl Incoming {
             self.end(agent, ResetCode::NoPath, CarrierClose::Done, "its source has been away for long");
         }
     }
+}
+
+/// Is this machine short of something, rather than the app to blame?
+fn is_shortage(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    Errno::from_io_error(error)
+        .is_some_and(|error| matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
 impl Agent {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aire_discovery::{Combined, Discovery, Finding, Mdns, Own, Pace, Seeds};
-use aire_identity::{Authority, EnrolRequest, EnrolResponse, Rotation, Token};
+use aire_identity::{Authority, EnrolRequest, EnrolResponse, Rotation, StateError, StateLock, Token};
 use aire_net::Underlay;
 use aire_types::{NodeName, Role};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use crate::agent::Agent;
 use crate::config::Config;
@@ -19,6 +19,10 @@ use crate::{RunError, sources};
 
 /// How long a node looks for an authority that takes it.
 const JOIN_DEADLINE: Duration = Duration::from_secs(60);
+/// How long it goes on looking when somebody else than the token's authority has answered.
+const FOREIGN_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a state folder that another process has is waited for.
+const STATE_DEADLINE: Duration = Duration::from_secs(1);
 /// File in the state folder with the token's seeds, one a line.
 const SEEDS: &str = "seeds";
 /// How long an answer to a renewal is waited for.
@@ -58,14 +62,28 @@ pub(crate) async fn obtain(
     join(config, applicant, underlay).await
 }
 
+/// Takes the state folder for this agent. A program that a killed agent was about to start may hold it for a moment.
+pub(crate) async fn take_state(folder: &std::path::Path) -> Result<StateLock, RunError> {
+    let deadline = tokio::time::Instant::now() + STATE_DEADLINE;
+    loop {
+        match StateLock::acquire(folder) {
+            Err(StateError::InUse { .. }) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            other => return other.map_err(|error| RunError::Membership(error.into())),
+        }
+    }
+}
+
 async fn join(config: &Config, applicant: Applicant, underlay: &Underlay) -> Result<Membership, RunError> {
     let mut discovery = discover(config, applicant.seeds(), applicant.mesh().clone())?;
     let knock = crate::membership::knock_key(applicant.ca().as_bytes());
     let request = applicant.request()?;
     let mut last =
         "no agent of the mesh was found; check the seeds in the token, or give --seed HOST:PORT".to_owned();
+    let mut deadline = tokio::time::Instant::now() + JOIN_DEADLINE;
     let search = async {
-        while let Some(finding) = discovery.next().await {
+        while let Ok(Some(finding)) = timeout_at(deadline, discovery.next()).await {
             let address = match finding {
                 Finding::Found(found) => found.address,
                 Finding::Trouble(trouble) => {
@@ -80,6 +98,10 @@ async fn join(config: &Config, applicant: Applicant, underlay: &Underlay) -> Res
                 Err(error) => {
                     tracing::info!(%address, %error, "did not join there");
                     last = format!("{address} did not take this node: {error}");
+                    if let aire_net::NetError::Peer { why, .. } = &error {
+                        last = foreign(address, why);
+                        deadline = deadline.min(tokio::time::Instant::now() + FOREIGN_DEADLINE);
+                    }
                 }
             }
         }
@@ -95,6 +117,12 @@ async fn join(config: &Config, applicant: Applicant, underlay: &Underlay) -> Res
         Ok(Err(error)) => Err(error),
         Ok(Ok(None)) | Err(_) => Err(RunError::NotTaken(last)),
     }
+}
+
+fn foreign(address: SocketAddr, why: &str) -> String {
+    format!(
+        "{address} does not prove to be the authority that the token names ({why}); the token or its seeds are of another mesh, or a clock is wrong: ask for a new token with 'aire mesh invite'"
+    )
 }
 
 /// All ways to find agents: the local network, the seeds of the token and those of the configuration.

@@ -89,6 +89,9 @@ pub enum RunError {
     /// Nobody took this node.
     #[error("this node did not get into the mesh: {0}")]
     NotTaken(String),
+    /// A port of the configuration cannot be had.
+    #[error("{0}")]
+    Port(String),
     /// This machine.
     #[error("this machine does not do what an agent needs: {0}")]
     Machine(String),

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::handler::{NodeCredentials, Reception};
 use crate::happening::{Happening, Kind};
-use crate::{RunError, joining, local, notices, sources, upkeep, view};
+use crate::{RunError, inspect, joining, local, notices, sources, upkeep, view};
 
 /// Runs an agent until it is told to stop (SIGTERM, SIGINT, or the admin API), which serves `log`.
 ///
@@ -21,6 +21,10 @@ use crate::{RunError, joining, local, notices, sources, upkeep, view};
 /// Why it could not start.
 pub async fn run(config: Config, log: Log) -> Result<(), RunError> {
     let gate = Gate::open(config.node.clone(), config.policy.clone())?;
+    let _state = joining::take_state(&config.state).await?;
+    if let Some(taken) = inspect::taken_port(&config) {
+        return Err(RunError::Port(taken));
+    }
     let admin = Server::bind(config.admin, ServerLimits::default()).await?;
     let authority = joining::open_authority(&config)?;
     let underlay = joining::open_underlay(&config)?;

@@ -173,6 +173,7 @@ impl NodeKey {
     }
 
     pub(crate) fn read(path: &Path, missing: &'static str) -> Result<Self, StateError> {
+        state::closed(path)?;
         let text = state::read(path, missing)?;
         let pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(&text)
             .map_err(|error| StateError::corrupt(path, error, REMEDY))?;

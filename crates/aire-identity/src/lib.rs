@@ -40,7 +40,7 @@ pub use key::{KeyError, NodeKey, PublicKey, SignatureError};
 pub use leaf::claimed_identity;
 pub use notices::{keep_notice, load_notices};
 pub use rotation::Rotation;
-pub use state::StateError;
+pub use state::{StateError, StateLock};
 pub use svid::Svid;
 pub use tls::{TlsError, client_config, enrol_client_config, enrol_server_config, server_config};
 pub use token::{Scope, Token, TokenError};

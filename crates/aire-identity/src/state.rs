@@ -47,6 +47,22 @@ pub enum StateError {
         /// What the operator can do.
         remedy: &'static str,
     },
+    /// It is secret, and others on this machine can read it.
+    #[error("others on this machine can read {} (mode {mode:o}); chmod 600 it, and replace it if somebody may have read it", path.display())]
+    Exposed {
+        /// Which one.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// Another process has it.
+    #[error("{} is used by another agent{}; stop that one, or give this one a --state of its own", path.display(), by.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// Which process, where it has said so.
+        by: Option<u32>,
+    },
     /// A mesh would be created over another one.
     #[error("{} holds the mesh authority already; choose another directory", path.display())]
     Exists {
@@ -137,6 +153,44 @@ pub(crate) fn read(path: &Path, remedy: &'static str) -> Result<Vec<u8>, StateEr
     read_optional(path)?.ok_or_else(|| StateError::Missing { path: path.to_owned(), remedy })
 }
 
+/// Fails where others can read `path`, which holds a secret; a file that is not there is no matter.
+pub(crate) fn closed(path: &Path) -> Result<(), StateError> {
+    let mode = fs::metadata(path).map_or(0, |file| file.permissions().mode() & 0o777);
+    if mode & 0o077 == 0 { Ok(()) } else { Err(StateError::Exposed { path: path.to_owned(), mode }) }
+}
+
+/// A state directory in use, by one agent at a time; freed on drop and when the process dies.
+#[derive(Debug)]
+pub struct StateLock {
+    _file: File,
+}
+
+impl StateLock {
+    /// Takes `dir`, which is made where it is missing.
+    ///
+    /// # Errors
+    /// It cannot be written, or another agent has it.
+    pub fn acquire(dir: &Path) -> Result<Self, StateError> {
+        private_dir(dir)?;
+        let path = dir.join("agent.lock");
+        let mut open = OpenOptions::new();
+        open.create(true).truncate(false).read(true).write(true).mode(0o600);
+        let mut file = open.open(&path).map_err(StateError::write(&path))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut pid = String::new();
+                let _ = (&file).take(16).read_to_string(&mut pid);
+                return Err(StateError::InUse { path: dir.to_owned(), by: pid.trim().parse().ok() });
+            }
+            Err(error) => return Err(StateError::write(&path)(error.into())),
+        }
+        // Only for the message of whoever comes second.
+        let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+        Ok(StateLock { _file: file })
+    }
+}
+
 /// Held by one owner at a time, across threads and processes; freed on drop and when the process dies.
 #[derive(Debug)]
 pub(crate) struct Lock {
@@ -175,6 +229,17 @@ mod tests {
         assert_eq!(read_optional(&path).unwrap().unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn one_agent_has_a_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = StateLock::acquire(dir.path()).unwrap();
+        let second = StateLock::acquire(dir.path());
+        let own = std::process::id();
+        assert!(matches!(second, Err(StateError::InUse { by: Some(pid), .. }) if pid == own), "{second:?}");
+        drop(held);
+        StateLock::acquire(dir.path()).unwrap();
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod notice;
 pub mod parse;
 mod proxy_header;
 mod refusal;
+mod spare;
 
 pub use arrival::{Accepted, Arrival};
 pub use destination::{Foreign, parse_destination};

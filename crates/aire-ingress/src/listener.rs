@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::handshake::{Failure, Handshake};
+use crate::spare::Spare;
 use crate::{Arrival, Notice, Trouble};
 
 /// What is done with the connections of a listener.
@@ -121,6 +122,7 @@ impl Listener {
         });
         let mut visits = JoinSet::new();
         let mut failures = 0;
+        let mut spare = Spare::new();
         loop {
             while visits.try_join_next().is_some() {}
             if places.available_permits() == 0 {
@@ -144,6 +146,7 @@ impl Listener {
                 Err(error) if concerns_one_client(&error) => {}
                 Err(error) => {
                     reception.notice(None, Trouble::Accept(error.to_string()));
+                    spare.refuse(&self.socket);
                     failures = (failures + 1).min(6);
                     tokio::time::sleep(Duration::from_millis(10 << failures)).await;
                 }

@@ -136,6 +136,8 @@ pub async fn enrol_exchange(
     tokio::select! {
         done = &mut udp => match done {
             Ok(answer) => Ok(answer),
+            // a wrong certificate is wrong over TCP too
+            Err(error @ NetError::Peer { .. }) => Err(error),
             Err(udp) => tcp.await.map_err(|tcp| both(udp, tcp)),
         },
         done = &mut tcp => match done {
@@ -164,11 +166,18 @@ pub async fn enrol_handshake(
             let connection = timeout(DEADLINE, connecting)
                 .await
                 .map_err(|_| slow(addr))?
-                .map_err(|error| NetError::Quic { addr, why: error.to_string() })?;
+                .map_err(|error| unanswered(addr, &error))?;
             connection.close(VarInt::from_u32(0), b"");
             let _ = timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
             Ok(())
         }
+    }
+}
+
+fn unanswered(addr: SocketAddr, error: &quinn::ConnectionError) -> NetError {
+    match quic::certificate_fault(error) {
+        Some(why) => NetError::Peer { addr, why },
+        None => NetError::Quic { addr, why: error.to_string() },
     }
 }
 
@@ -224,7 +233,7 @@ async fn over_quic(
     let broken = |why: String| NetError::Quic { addr, why };
     let (endpoint, connecting) = connect_quic(underlay, addr, config)?;
     let exchange = async {
-        let connection = connecting.await.map_err(|error| broken(error.to_string()))?;
+        let connection = connecting.await.map_err(|error| unanswered(addr, &error))?;
         if quic::protocol(&connection).as_deref() != Some(ALPN_ENROL) {
             return Err(NetError::Protocol { addr, why: "it does not speak aire-enrol/1".into() });
         }

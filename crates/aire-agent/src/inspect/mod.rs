@@ -16,9 +16,16 @@ mod target;
 pub(crate) use running::diagnose_running;
 pub(crate) use sight::{Reading, Sight};
 
-use aire_admin::documents::{Diagnosis, Finding};
+use aire_admin::documents::{Diagnosis, Finding, Verdict};
 
 use crate::config::Config;
+
+/// Why a port of the configuration cannot be had, before a token is spent.
+pub(crate) fn taken_port(config: &Config) -> Option<String> {
+    let finding = ports::check(config).into_iter().find(|finding| finding.verdict == Verdict::Fail)?;
+    let advice = finding.advice.map(|advice| format!("; {advice}")).unwrap_or_default();
+    Some(format!("{}: {}{advice}", finding.check, finding.says))
+}
 
 /// What `run` with this configuration would meet on this machine. Opens its ports for a moment, and sends nothing.
 pub async fn check(config: &Config) -> Vec<Finding> {

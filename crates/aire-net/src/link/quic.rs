@@ -130,7 +130,7 @@ pub(crate) async fn dial(shared: &Shared, addr: SocketAddr) -> Result<(Link, Lin
 }
 
 /// What we found wrong with the peer's certificate, where that ended the connection.
-fn certificate_fault(error: &quinn::ConnectionError) -> Option<String> {
+pub(crate) fn certificate_fault(error: &quinn::ConnectionError) -> Option<String> {
     // TLS alerts about certificates: bad to unknown, and unknown authority (RFC 8446, 6; RFC 9001, 4.8)
     const ALERTS: [u64; 6] = [42, 43, 44, 45, 46, 48];
     let quinn::ConnectionError::TransportError(error) = error else { return None };

@@ -120,7 +120,7 @@ impl Mesh {
         );
         fs::write(&config, format!("{common}{more}")).unwrap();
         let log = self.folder.path().join(format!("{node}.log"));
-        let mut agent = Agent { config, log, admin, door: listen, proxy: listen, child: None };
+        let mut agent = Agent { config, log, admin, listen, door: listen, proxy: listen, child: None };
         agent.run(token.as_deref());
         agent
     }
@@ -131,12 +131,34 @@ pub(crate) struct Agent {
     config: PathBuf,
     log: PathBuf,
     pub(crate) admin: SocketAddr,
+    pub(crate) listen: SocketAddr,
     pub(crate) door: SocketAddr,
     pub(crate) proxy: SocketAddr,
     child: Option<Child>,
 }
 
 impl Agent {
+    /// An agent that is started with flags alone.
+    pub(crate) fn command(mesh: &Mesh, node: &str, admin: SocketAddr, arguments: &[&str]) -> Self {
+        Self::command_under(Command::new("env"), mesh, node, admin, arguments)
+    }
+
+    /// The same as the last part of another command, which becomes it.
+    pub(crate) fn command_under(
+        mut command: Command,
+        mesh: &Mesh,
+        node: &str,
+        admin: SocketAddr,
+        arguments: &[&str],
+    ) -> Self {
+        let (log, listen) = (mesh.folder.path().join(format!("{node}.log")), free_addresses(1).unwrap()[0]);
+        command.args([env!("CARGO_BIN_EXE_aire"), "run", "--no-multicast", "--node", node]);
+        command.args(["--admin", &admin.to_string(), "--listen", &listen.to_string()]).args(arguments);
+        command.env_remove("AIRE_ADMIN").stdin(Stdio::null()).stdout(Stdio::null());
+        let child = Some(command.stderr(File::create(&log).unwrap()).spawn().unwrap());
+        Agent { config: PathBuf::new(), log, admin, listen, door: listen, proxy: listen, child }
+    }
+
     fn run(&mut self, token: Option<&str>) {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let mut command = command();
@@ -147,10 +169,20 @@ impl Agent {
 
     /// Starts it again, with the state that it left and without a token.
     pub(crate) fn start(&mut self) {
+        self.start_with(None);
+    }
+
+    /// The same with a token.
+    pub(crate) fn start_with(&mut self, token: Option<&str>) {
         assert!(self.child.is_none());
         // A program that a killed agent was about to start may hold its sockets for another moment.
         wait_for("the port", || TcpListener::bind(self.admin).ok());
-        self.run(None);
+        self.run(token);
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     pub(crate) fn ready(&mut self) {
