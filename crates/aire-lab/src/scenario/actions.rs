@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::file::{Event, Scenario};
+use super::file::{Event, Reach, Scenario};
 use crate::{ShapeChange, Topology, TopologyError};
 
 /// What an event does.
@@ -14,6 +14,8 @@ pub(super) enum Action {
     Isolate { host: String, down: bool },
     /// Does something to the agent of a host.
     Agent { host: String, what: AgentAction },
+    /// Kills the first relay between a host and an app.
+    KillRelay(Reach),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,10 @@ impl Action {
                 actions.push(Action::Agent { host: host.clone(), what });
             }
         }
+        if let Some(reach) = &event.kill_relay {
+            scenario.agent_of(&reach.host)?;
+            actions.push(Action::KillRelay(reach.clone()));
+        }
         match <[Action; 1]>::try_from(actions) {
             Ok([action]) => Ok(action),
             Err(actions) => Err(format!("it must have exactly one action, not {}", actions.len())),
@@ -77,6 +83,7 @@ impl fmt::Display for Action {
             }
             Action::Isolate { host, down: true } => write!(f, "isolate {host}"),
             Action::Isolate { host, down: false } => write!(f, "mend {host}"),
+            Action::KillRelay(reach) => write!(f, "kill the relay from {} to {}", reach.host, reach.app),
             Action::Agent { host, what } => write!(f, "{} {host}", format!("{what:?}").to_lowercase()),
         }
     }

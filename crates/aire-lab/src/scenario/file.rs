@@ -187,6 +187,8 @@ pub struct Event {
     pub mend: Option<String>,
     /// Kill the agent of a host (SIGKILL).
     pub kill: Option<String>,
+    /// Kill the first relay by which an app is reached, whichever that is by then; awaited for a few seconds.
+    pub kill_relay: Option<Reach>,
     /// Ask the agent of a host to end (SIGTERM).
     pub terminate: Option<String>,
     /// Stop the agent of a host where it stands (SIGSTOP).
@@ -196,6 +198,16 @@ pub struct Event {
     pub resume: Option<String>,
     /// Start the agent of a host, again or for the first time.
     pub start: Option<String>,
+}
+
+/// From where an app is reached.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reach {
+    /// The host whose agent reaches it.
+    pub host: String,
+    /// The app.
+    pub app: String,
 }
 
 /// A question to an agent, asked as an operator asks it.

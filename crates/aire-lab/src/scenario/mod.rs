@@ -72,7 +72,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use expect::{Expect, Verdict};
-pub use file::{Agent, AgentRole, Ask, Event, Inbound, Link, Scenario, Workload, WorkloadKind};
+pub use file::{Agent, AgentRole, Ask, Event, Inbound, Link, Reach, Scenario, Workload, WorkloadKind};
 pub use run::{Happened, Options, Outcome, run};
 
 use crate::TopologyError;

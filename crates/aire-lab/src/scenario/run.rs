@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ScenarioError;
-use super::actions::{self, Action};
+use super::actions::{self, Action, AgentAction};
 use super::agents::{Agents, Asker};
 use super::expect::{Expect, Verdict};
-use super::file::Scenario;
+use super::file::{Ask, Reach, Scenario};
 use super::workloads::{self, Running, Serving};
 use crate::wan::{Wan, WanConfig};
+
+/// How long a relay to be killed is waited for, seconds.
+const RELAY_PATIENCE: f64 = 5.0;
 
 /// How a scenario is run.
 #[derive(Clone, Debug)]
@@ -161,9 +164,32 @@ impl Timeline<'_> {
             Action::Change { ways, set } => actions::change(self.wan, ways, set)?,
             Action::Isolate { host, down } => self.wan.isolate(host, *down)?,
             Action::Agent { host, what } => self.agents.act(host, *what)?,
+            Action::KillRelay(reach) => {
+                let relay = self.relay(reach)?;
+                self.agents.act(&relay, AgentAction::Kill)?;
+                self.events.push(Happened { at_s, what: format!("{action}: {relay}") });
+                return Ok(());
+            }
         }
         self.events.push(Happened { at_s, what: action.to_string() });
         Ok(())
+    }
+
+    /// The first relay by which an app is reached; waits for one where the path is direct.
+    fn relay(&self, reach: &Reach) -> Result<String, ScenarioError> {
+        let in_use = Expect {
+            ask: Some(Ask { host: reach.host.clone(), command: "routes".to_owned() }),
+            field: format!("app={}.path.0", reach.app),
+            differs: Some(toml::Value::String(String::new())),
+            within: RELAY_PATIENCE,
+            ..Expect::default()
+        };
+        let verdict = ask_until(&in_use, asker(&in_use, &self.agents));
+        if verdict.held {
+            return Ok(verdict.got.trim_matches('"').to_owned());
+        }
+        let message = format!("no relay to {} is in use: {}", reach.app, verdict.got);
+        Err(ScenarioError::Agent { node: reach.host.clone(), message })
     }
 
     /// When a workload started, seconds after time zero.
