@@ -28,9 +28,10 @@ impl Association {
         };
         carrier.arrivals.on_frame(now, &frame, length as u64);
         self.timeout = self.timeout.into_iter().chain(carrier.arrivals.deadline()).min();
-        self.dispatch(now, id, frame)?;
+        let taken = self.dispatch(now, id, frame);
+        // Also of a peer that broke the protocol: what the frame made due must not go unsaid.
         self.carriers.wake(id, &mut self.outputs);
-        Ok(())
+        taken
     }
 
     fn dispatch(&mut self, now: Time, id: CarrierId, frame: Frame) -> Result<(), Violation> {

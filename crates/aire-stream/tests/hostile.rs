@@ -144,3 +144,19 @@ fn an_association_can_be_shared_between_threads() {
     fn check<T: Send + 'static>() {}
     check::<Association>();
 }
+
+#[test]
+fn an_acknowledgement_that_a_breach_made_due_is_not_forgotten() {
+    let mut association = Association::new(Config::new(Side::Destination), Budget::new(0));
+    let (now, carrier) = (Time::from_millis(1), CarrierId(0));
+    association.handle_carrier_up(now, carrier, 9, 66);
+    while association.poll_output().is_some() {}
+    while association.poll_transmit(now, carrier, 10_000, &mut Vec::new()) > 0 {}
+    let bytes = Bytes::from(vec![0; 128 * 1024]);
+    for _ in 0..3 {
+        let frame = Frame::Data { stream: StreamId(1), offset: 1 << 40, bytes: bytes.clone() };
+        let length = frame.encoded_len();
+        assert!(association.handle_frame(now, carrier, frame, length).is_err());
+        association.check_invariants();
+    }
+}
