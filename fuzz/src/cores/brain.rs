@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aire_brain::{Brain, Config, InstanceInfo, Output, Refusal, RelayInfo, Sample};
-use aire_types::{AppProfile, Instance, Override, RouteId, SecurityLevel, Source, Time};
+use aire_types::{AppProfile, Instance, Override, Path, RouteId, SecurityLevel, Source, Time};
 
 use super::choices::{Choices, NODES, node, rest};
 
@@ -12,7 +12,12 @@ fn instance(choices: &mut Choices<'_>) -> Instance {
 }
 
 fn route(choices: &mut Choices<'_>) -> RouteId {
-    RouteId { instance: instance(choices), path: choices.path() }
+    RouteId { instance: instance(choices), path: path(choices) }
+}
+
+/// Neither the agent nor a sane user names the node itself.
+fn path(choices: &mut Choices<'_>) -> Path {
+    Some(choices.path()).filter(|path| !path.relays().contains(&node(NODES[0]))).unwrap_or_default()
 }
 
 fn sample(choices: &mut Choices<'_>) -> Sample {
@@ -66,7 +71,7 @@ fn poke(brain: &mut Brain, choices: &mut Choices<'_>, now: Time, probes: &[u64])
         2 => brain.set_own_profile(now, profile(choices)),
         3 => brain.set_profile(now, &app, profile(choices)),
         4 => {
-            let pin = choices.chance().then(|| choices.path());
+            let pin = choices.chance().then(|| path(choices));
             let order =
                 Override { pin, avoid: vec![choices.node()], prefer: vec![], direct_only: choices.chance() };
             brain.set_override(now, &app, order);

@@ -232,7 +232,7 @@ impl World {
         }
         if circuits.check_preamble(now, &preamble).is_ok() {
             assert!(circuits.check_preamble(now, &preamble).is_err(), "a preamble was accepted twice");
-            self.carriers.push((at, circuit));
+            self.carriers.push((at, preamble.circuit));
         }
     }
 
