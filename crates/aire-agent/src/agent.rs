@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use aire_admin::{Events, Metrics, News};
 use aire_identity::Authority;
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::bug::contained;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Control, Effect};
@@ -29,6 +31,9 @@ use crate::upkeep::OwnRecord;
 
 /// Bytes that all streams together may borrow beyond their guarantees.
 const STREAM_BUDGET: usize = 256 * 1024 * 1024;
+
+/// A timer that failed is not tried again at once, as it may do nothing but fail.
+const AFTER_BUG: Duration = Duration::from_secs(1);
 
 /// Counts since the start.
 #[derive(Debug, Default)]
@@ -133,7 +138,11 @@ impl Agent {
         drop(control);
         self.control_timer.notify_one();
         while let Some(batch) = effects {
-            batch.into_iter().for_each(|effect| self.carry_out(effect));
+            for effect in batch {
+                // Whoever carries out goes on: nobody else would until the end of the run.
+                let what = effect.name();
+                contained(what, || self.carry_out(effect)).unwrap_or_else(|bug| self.tell(bug));
+            }
             effects = self.control.lock().more_effects();
         }
         result
@@ -145,7 +154,11 @@ impl Agent {
             let deadline = self.control.lock().poll_timeout().unwrap_or(Time::NEVER);
             tokio::select! {
                 () = tokio::time::sleep_until(self.clock.instant(deadline)), if deadline != Time::NEVER => {
-                    self.control(|now, control| control.handle_timeout(now));
+                    let act = || self.control(|now, control| control.handle_timeout(now));
+                    if let Err(bug) = contained("a timer of the control plane", act) {
+                        self.tell(bug);
+                        tokio::time::sleep(AFTER_BUG).await;
+                    }
                 }
                 () = self.control_timer.notified() => {}
             }

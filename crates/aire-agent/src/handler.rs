@@ -141,8 +141,12 @@ impl Handler for Reception {
         let (Some(agent), Ok(ending)) = (self.0.upgrade(), context.downcast::<Ending>()) else { return };
         let Ending { accepted, path, guard } = *ending;
         tokio::spawn(async move {
-            incoming::receive(agent, carrier, accepted, path).await;
+            let served = incoming::receive(&agent, carrier, accepted, path).await;
+            // Before the association is waited for: what it remembers is no carrier.
             drop(guard);
+            if let Some(incoming) = served {
+                incoming.expire(&agent).await;
+            }
         });
     }
 

@@ -64,6 +64,7 @@ kinds! {
     Listener = "listener" Warning,
     Discovery = "discovery" Warning,
     Machine = "machine" Warning,
+    Bug = "bug" Warning,
 }
 
 /// Something that an operator may want to know.

@@ -30,6 +30,8 @@ use crate::ledger::{Ending, stream_id};
 const JOIN_DEADLINE: Duration = Duration::from_secs(5);
 /// How long the app's target may take to accept a connection.
 const TARGET_DEADLINE: Duration = Duration::from_secs(5);
+/// Associations of one peer: it needs one for each class, and some may be on their way out.
+const MAX_ASSOCIATIONS: usize = 64;
 /// An association without carriers is kept so long for its source to come back.
 const MEMORY: Duration = Duration::from_secs(120);
 
@@ -53,42 +55,59 @@ struct Join {
 }
 
 /// A carrier ended here: waits for its JOIN and gives it to its association.
-pub(crate) async fn receive(agent: Arc<Agent>, mut carrier: Carrier, accepted: Accepted, path: Path) {
+pub(crate) async fn receive(
+    agent: &Arc<Agent>,
+    mut carrier: Carrier,
+    accepted: Accepted,
+    path: Path,
+) -> Option<Arc<Incoming>> {
     let peer = carrier.peer().identity.clone();
     if peer != accepted.source {
         let text = format!("{peer} came over a circuit of {}: its key was stolen", accepted.source);
         agent.tell(Happening::new(Kind::StrangerRejected, text).peer(&peer.node));
-        return carrier.abort();
+        carrier.abort();
+        return None;
     }
     let mut arrived = Vec::new();
     let read = poll_fn(|cx| carrier.poll_read_frames(cx, &mut arrived));
     match timeout(JOIN_DEADLINE, read).await {
         Ok(Ok(())) => {}
-        _ => return carrier.abort(),
+        _ => {
+            carrier.abort();
+            return None;
+        }
     }
     if arrived.is_empty() {
-        return carrier.abort();
+        carrier.abort();
+        return None;
     }
     let (first, received) = arrived.remove(0);
     let join = match first {
         Frame::Join { association, source, destination, new, proof } => {
             Join { association, source, destination, new, proof }
         }
-        _ => return refuse(carrier, CarrierClose::Protocol, "the first frame is not JOIN").await,
+        _ => {
+            refuse(carrier, CarrierClose::Protocol, "the first frame is not JOIN").await;
+            return None;
+        }
     };
     let app = accepted.app.clone();
-    match admit(&agent, &carrier, &peer, &app, accepted.class, &join) {
+    match admit(agent, &carrier, &peer, &app, accepted.class, &join) {
         Ok(incoming) => {
             let id = CarrierId(incoming.next_carrier.fetch_add(1, Ordering::Relaxed));
             let joined = Frame::Joined { destination: agent.incarnation };
             if !incoming.association.carrier_up(id, path, joined.encoded_len(), received) {
-                return refuse(carrier, CarrierClose::Restarted, "the association has ended").await;
+                refuse(carrier, CarrierClose::Restarted, "the association has ended").await;
+                return None;
             }
             let association = Arc::clone(&incoming.association);
             carrier::run(association, id, carrier, vec![joined], arrived).await;
-            incoming.expire(&agent).await;
+            Some(incoming)
         }
-        Err((code, reason)) => refuse(carrier, code, &reason).await,
+        Err((code, reason)) => {
+            refuse(carrier, code, &reason).await;
+            None
+        }
     }
 }
 
@@ -127,7 +146,10 @@ impl Incoming {
     /// The association that a carrier joins; begun where it may be.
     fn find(agent: &Arc<Agent>, peer: &Identity, join: &Join) -> Result<Arc<Self>, (CarrierClose, String)> {
         let key = (peer.node.clone(), join.association);
-        let (incoming, begun) = match agent.incoming.lock().entry(key) {
+        let mut all = agent.incoming.lock();
+        let edge = |byte| (peer.node.clone(), AssociationId([byte; 16]));
+        let of_peer = all.range(edge(0)..=edge(u8::MAX)).count();
+        let (incoming, begun) = match all.entry(key) {
             Entry::Occupied(known) => return Ok(Arc::clone(known.get())),
             Entry::Vacant(_) if !join.new => {
                 return Err((CarrierClose::Restarted, "no such association".to_owned()));
@@ -135,11 +157,18 @@ impl Incoming {
             Entry::Vacant(_) if agent.is_draining() => {
                 return Err((CarrierClose::Draining, "the agent is draining".to_owned()));
             }
+            Entry::Vacant(_) if of_peer >= MAX_ASSOCIATIONS => {
+                let why = format!("{of_peer} associations are open already");
+                let text = format!("another association of {peer} was refused: {why}");
+                agent.tell(Happening::new(Kind::MessageRejected, text).peer(&peer.node));
+                return Err((CarrierClose::Limit, why));
+            }
             Entry::Vacant(place) => {
                 let (incoming, reports) = Self::begin(agent, peer, join);
                 (Arc::clone(place.insert(incoming)), reports)
             }
         };
+        drop(all);
         // A source that came back has forgotten what it had before.
         agent.source_restarted(&peer.node, join.source);
         tokio::spawn(Arc::clone(&incoming).follow(Arc::clone(agent), begun));
@@ -328,7 +357,7 @@ impl Incoming {
     }
 
     /// Forgets the association when its last carrier has been gone for a while.
-    async fn expire(&self, agent: &Agent) {
+    pub(crate) async fn expire(&self, agent: &Agent) {
         let bare = || {
             let empty = self.association.carriers().is_empty();
             empty.then(|| self.next_carrier.load(Ordering::Relaxed))

@@ -1,6 +1,7 @@
 //! A running agent, assembled from its configuration.
 
 mod agent;
+mod bug;
 mod carry;
 mod clock;
 mod config;

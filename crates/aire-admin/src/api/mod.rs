@@ -9,10 +9,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use aire_types::AppName;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use axum::http::request::Parts;
+use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{Router, middleware};
@@ -54,6 +55,7 @@ pub(crate) fn router(desk: Desk, listen: SocketAddr, patience: Duration) -> Rout
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(patience * 4, deadline))
         .layer(middleware::from_fn_with_state(listen, gate::guard))
         .layer(middleware::map_response(harden))
         .with_state(Api { desk, patience })
@@ -67,6 +69,14 @@ impl Api {
             .await
             .map_err(|_| Problem::new(ProblemKind::Unavailable, "the agent does not answer in time", hint))
     }
+}
+
+/// Also a client that sends the body of a request byte by byte comes to an end; what is followed has begun by then.
+async fn deadline(State(most): State<Duration>, request: Request, next: Next) -> Result<Response, Problem> {
+    tokio::time::timeout(most, next.run(request)).await.map_err(|_| {
+        let error = "the request took too long to arrive";
+        Problem::new(ProblemKind::Unavailable, error, "send the whole body at once")
+    })
 }
 
 /// Documents are for programs and for one page without scripts: browsers need not guess, frame or keep them.

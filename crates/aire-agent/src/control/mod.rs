@@ -87,6 +87,28 @@ pub(crate) enum Effect {
     Tell(Happening),
 }
 
+impl Effect {
+    /// What it is, for people.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Effect::Dial(_) => "dialling a link",
+            Effect::Ranking { .. } => "following a ranking of paths",
+            Effect::Granted { .. } => "taking a granted circuit",
+            Effect::Refused { .. } => "taking a refused circuit",
+            Effect::Lapsed { .. } => "letting go of a lapsed lease",
+            Effect::Closed { .. } => "closing a circuit",
+            Effect::Probed { .. } => "taking a probe's result",
+            Effect::Renewed(_) => "taking a renewed certificate",
+            Effect::Renewal { .. } => "answering a renewal",
+            Effect::NoticeAdopted => "following a notice of the authority",
+            Effect::CloseLink { .. } => "closing a link",
+            Effect::Running { .. } => "noting a peer's run",
+            Effect::TopologyChanged => "telling of a changed topology",
+            Effect::Tell(_) => "telling the operator",
+        }
+    }
+}
+
 /// All shared cores of an agent.
 pub(crate) struct Control {
     node: NodeName,
