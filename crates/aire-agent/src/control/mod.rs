@@ -100,6 +100,8 @@ impl Effect {
             Effect::Probed { .. } => "taking a probe's result",
             Effect::Renewed(_) => "taking a renewed certificate",
             Effect::Renewal { .. } => "answering a renewal",
+            Effect::Punch { .. } => "punching a hole",
+            Effect::DialBack { .. } => "dialling back",
             Effect::NoticeAdopted => "following a notice of the authority",
             Effect::CloseLink { .. } => "closing a link",
             Effect::Running { .. } => "noting a peer's run",
