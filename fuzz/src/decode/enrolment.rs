@@ -128,6 +128,7 @@ pub(crate) fn csr_seeds() -> Vec<Vec<u8>> {
 
 pub(crate) fn certificate_seeds() -> Vec<Vec<u8>> {
     let mesh = mesh();
-    let authority = mesh.bundle.certificates().iter().map(|certificate| certificate.to_vec());
-    std::iter::once(mesh.leaf.clone()).chain(authority).collect()
+    let authorities = mesh.bundle.certificates();
+    let authorities = authorities.iter().map(|certificate| certificate.to_vec());
+    std::iter::once(mesh.leaf.clone()).chain(authorities).collect()
 }
