@@ -322,11 +322,18 @@ pub(crate) fn service(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Soc
 
 /// Asks the proxy for `echo`: SOCKS5's reply code (RFC 1928).
 pub(crate) fn socks_reply(proxy: SocketAddr) -> io::Result<u8> {
+    socks_reply_for(proxy, "echo")
+}
+
+/// The same for any app.
+pub(crate) fn socks_reply_for(proxy: SocketAddr, app: &str) -> io::Result<u8> {
+    let name = format!("{app}.mesh");
+    let length = u8::try_from(name.len()).map_err(io::Error::other)?;
     let mut stream = TcpStream::connect(proxy)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     stream.write_all(&[5, 1, 0])?;
     stream.read_exact(&mut [0; 2])?;
-    stream.write_all(b"\x05\x01\x00\x03\x09echo.mesh\x00\x50")?;
+    stream.write_all(&[&[5, 1, 0, 3, length], name.as_bytes(), &[0, 80]].concat())?;
     let mut reply = [0; 10];
     stream.read_exact(&mut reply)?;
     Ok(reply[1])
