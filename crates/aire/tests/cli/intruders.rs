@@ -21,16 +21,16 @@ use serde_json::Value;
 use crate::stage::{Agent, aire, done, get, service, stderr, wait_for};
 
 /// A mesh in a folder of its own, whose authority runs on the node `hub`.
-struct Mesh {
+pub(crate) struct Mesh {
     folder: tempfile::TempDir,
     name: &'static str,
-    seed: SocketAddr,
-    hub: Agent,
+    pub(crate) seed: SocketAddr,
+    pub(crate) hub: Agent,
 }
 
 impl Mesh {
     /// `seeds` are addresses of others that the hub looks for.
-    fn create(name: &'static str, seeds: &[SocketAddr]) -> Self {
+    pub(crate) fn create(name: &'static str, seeds: &[SocketAddr]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("mesh").display().to_string();
         done(&["mesh", "create", name, "--dir", &dir]);
@@ -45,17 +45,17 @@ impl Mesh {
         Mesh { folder, name, seed, hub }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
-    fn token(&self, scope: &[&str]) -> String {
+    pub(crate) fn token(&self, scope: &[&str]) -> String {
         let (dir, seed) = (self.path("mesh"), self.seed.to_string());
         done(&[&["mesh", "invite", "--dir", &dir, "--seed", &seed], scope].concat()).trim().to_owned()
     }
 
     /// Starts a member with the starter policy and what `policy` adds.
-    fn member(&self, node: &str, scope: &[&str], policy: &str, flags: &[&str]) -> Agent {
+    pub(crate) fn member(&self, node: &str, scope: &[&str], policy: &str, flags: &[&str]) -> Agent {
         let token = self.token(scope);
         let [listen, admin] = addresses();
         let own = self.path(&format!("{node}.cedar"));
@@ -69,16 +69,16 @@ impl Mesh {
     }
 }
 
-fn addresses<const N: usize>() -> [SocketAddr; N] {
+pub(crate) fn addresses<const N: usize>() -> [SocketAddr; N] {
     free_addresses(N).unwrap().try_into().unwrap()
 }
 
-fn json(agent: &Agent, command: &str) -> Value {
+pub(crate) fn json(agent: &Agent, command: &str) -> Value {
     serde_json::from_str(&agent.ask(&[command, "--json"])).unwrap()
 }
 
 /// The event of this kind that `fits`; waits for it.
-fn event(agent: &Agent, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn event(agent: &Agent, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
     wait_for(&format!("the event {kind}"), || {
         let events = agent.ask(&["events", "--json"]);
         let mut events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -86,12 +86,12 @@ fn event(agent: &Agent, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
     })
 }
 
-fn says<'a>(key: &'a str, part: &'a str) -> impl Fn(&Value) -> bool + 'a {
+pub(crate) fn says<'a>(key: &'a str, part: &'a str) -> impl Fn(&Value) -> bool + 'a {
     move |event| event[key].as_str().is_some_and(|text| text.contains(part))
 }
 
 /// What a stranger gets for `bytes`: everything until the end, within the deadline of a read.
-fn answer_to(bytes: &[u8], at: SocketAddr) -> Vec<u8> {
+pub(crate) fn answer_to(bytes: &[u8], at: SocketAddr) -> Vec<u8> {
     let mut stream = TcpStream::connect(at).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.write_all(bytes).unwrap();
@@ -205,15 +205,15 @@ fn policy_decides_about_apps_and_relays() {
 }
 
 /// What a member keeps on its disk, in the hands of somebody who does not follow the protocol.
-struct Liar {
-    key: NodeKey,
-    svid: Svid,
+pub(crate) struct Liar {
+    pub(crate) key: NodeKey,
+    pub(crate) svid: Svid,
     trust: TrustBundle,
 }
 
 impl Liar {
     /// `dir` is the state folder of the agent that the identity was given to.
-    fn from_state(dir: &Path) -> Self {
+    pub(crate) fn from_state(dir: &Path) -> Self {
         let svid = Svid::load(dir).unwrap();
         let trust = TrustBundle::load(dir, svid.identity().mesh.clone()).unwrap();
         Liar { key: NodeKey::load(dir).unwrap(), svid, trust }
@@ -250,7 +250,7 @@ impl Credentials for Liar {
 }
 
 /// Nobody is answered.
-struct Deaf;
+pub(crate) struct Deaf;
 
 impl Handler for Deaf {
     fn check_preamble(&self, _: &Preamble, _: SocketAddr) -> PreambleVerdict {

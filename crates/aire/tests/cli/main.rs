@@ -4,6 +4,7 @@
 
 mod callers;
 mod commands;
+mod hostile;
 mod intruders;
 mod programs;
 mod stage;

@@ -74,6 +74,15 @@ impl Agent {
         agent
     }
 
+    /// Open file descriptors and resident KiB of the process.
+    pub(crate) fn footprint(&self) -> (usize, u64) {
+        let process = format!("/proc/{}", self.child.id());
+        let status = std::fs::read_to_string(format!("{process}/status")).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let resident = resident.split_whitespace().next().unwrap().parse().unwrap();
+        (std::fs::read_dir(format!("{process}/fd")).unwrap().count(), resident)
+    }
+
     /// Asks it as an operator does.
     pub(crate) fn ask(&self, arguments: &[&str]) -> String {
         done(&[arguments, &["--admin", &self.admin]].concat())
