@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aire_admin::{Events, Metrics, News};
 use aire_identity::Authority;
-use aire_net::{Endpoint, Pacer, RelayCounters, Underlay};
+use aire_net::{Endpoint, Link, Pacer, RelayCounters, Underlay};
 use aire_stream::Budget;
 use aire_types::{AppName, Class, Incarnation, Instance, NodeName, Override, Time};
 use aire_wire::{AssociationId, CircuitId};
@@ -19,6 +19,7 @@ use crate::bug::contained;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Control, Effect};
+use crate::ends::Ends;
 use crate::gate::Gate;
 use crate::happening::{Happening, Kind, Weight};
 use crate::incoming::Incoming;
@@ -78,6 +79,8 @@ pub(crate) struct Agent {
     pub(crate) outgoing: Mutex<BTreeMap<(Instance, Class), Arc<Outgoing>>>,
     pub(crate) incoming: Mutex<BTreeMap<(NodeName, AssociationId), Arc<Incoming>>>,
     pub(crate) relayed: Mutex<BTreeMap<CircuitId, Relayed>>,
+    /// Whose datagrams end here.
+    pub(crate) ends: Ends,
     /// Carriers that are relayed now.
     pub(crate) relaying: AtomicU64,
     control: Mutex<Control>,
@@ -122,6 +125,7 @@ impl Agent {
             outgoing: Mutex::default(),
             incoming: Mutex::default(),
             relayed: Mutex::default(),
+            ends: Ends::default(),
             relaying: AtomicU64::new(0),
             control: Mutex::new(control),
             control_timer: Notify::new(),
@@ -146,6 +150,16 @@ impl Agent {
             effects = self.control.lock().more_effects();
         }
         result
+    }
+
+    /// Reads the control plane; nothing follows from it. Never called with another lock held.
+    pub(crate) fn look<R>(&self, read: impl FnOnce(&Control) -> R) -> R {
+        read(&self.control.lock())
+    }
+
+    /// The link to a node.
+    pub(crate) fn link_to(&self, node: &NodeName) -> Option<Link> {
+        self.look(|control| control.links().get(node).cloned())
     }
 
     /// Calls the control plane when its time has come, until the agent ends.

@@ -49,6 +49,7 @@ kinds! {
     PinUnusable = "pin-unusable" Warning,
     NoPath = "no-path" Warning,
     NoInstance = "no-instance" Warning,
+    FlowRefused = "flow-refused" Warning,
     StreamDenied = "stream-denied" Warning,
     StreamReset = "stream-reset" Info,
     TargetFailed = "target-failed" Warning,

@@ -1,5 +1,7 @@
 //! Associations that others opened with this agent: carriers that end here, and the streams on them.
 
+mod flow;
+
 use std::collections::btree_map::Entry;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -9,9 +11,11 @@ use std::time::Duration;
 use aire_circuit::{Accepted, Leave, LeaveConfig};
 use aire_ingress::ProxyHeader;
 use aire_net::Carrier;
-use aire_stream::CarrierId;
+use aire_stream::{CarrierId, Side};
 use aire_types::{AppName, Class, Identity, Incarnation, NodeName, Path, Protocol};
-use aire_wire::{AssociationId, CarrierClose, EXPORTER_JOIN, Frame, ResetCode, StreamId};
+use aire_wire::{
+    AssociationId, CarrierClose, CircuitId, EXPORTER_DATAGRAM, EXPORTER_JOIN, Frame, ResetCode, StreamId,
+};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -19,9 +23,10 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::agent::Agent;
-use crate::carry::{Association, Keeper, Report, carrier, stream};
-use crate::config::ProxyProtocol;
+use crate::carry::{Along, Association, Keeper, Report, carrier, datagram_key, stream};
+use crate::config::{ProxyProtocol, Served};
 use crate::crypto::hmac_sha256;
+use crate::ends;
 use crate::happening::{Happening, Kind};
 use crate::in_turn::begin;
 use crate::ledger::{Ending, stream_id};
@@ -96,12 +101,22 @@ pub(crate) async fn receive(
         Ok(incoming) => {
             let id = CarrierId(incoming.next_carrier.fetch_add(1, Ordering::Relaxed));
             let joined = Frame::Joined { destination: agent.incarnation };
-            if !incoming.association.carrier_up(id, path, joined.encoded_len(), received) {
+            let along = match incoming.along(&carrier, accepted.circuit, path) {
+                Ok(along) => along,
+                Err(why) => {
+                    refuse(carrier, CarrierClose::Protocol, &why).await;
+                    return None;
+                }
+            };
+            let (circuit, neighbour) = (along.circuit, along.neighbour.clone());
+            if !incoming.association.carrier_up(id, along, joined.encoded_len(), received) {
                 refuse(carrier, CarrierClose::Restarted, "the association has ended").await;
                 return None;
             }
             let association = Arc::clone(&incoming.association);
+            let registered = ends::register(agent, circuit, neighbour, &association);
             carrier::run(association, id, carrier, vec![joined], arrived).await;
+            drop(registered);
             Some(incoming)
         }
         Err((code, reason)) => {
@@ -214,20 +229,26 @@ impl Incoming {
         if difference == 0 { Ok(()) } else { wrong("the proof is wrong") }
     }
 
+    fn along(&self, carrier: &Carrier, circuit: CircuitId, path: Path) -> Result<Along, String> {
+        let secret = carrier.exporter(EXPORTER_DATAGRAM, &self.id.0).map_err(|error| error.to_string())?;
+        let key = datagram_key(Side::Destination, self.id, &secret);
+        let neighbour = path.relays().last().unwrap_or(&self.peer.node).clone();
+        Ok(Along { circuit, path, neighbour, key })
+    }
+
     async fn follow(self: Arc<Self>, agent: Arc<Agent>, mut reports: mpsc::UnboundedReceiver<Report>) {
         while let Some(report) = reports.recv().await {
             match report {
-                // Flows of datagrams reach no app here yet.
-                Report::Incoming { stream, protocol: Protocol::Udp, .. } => {
-                    self.association.reset(stream, ResetCode::NoSuchApp);
-                    self.association.forget(stream);
-                }
-                Report::Incoming { stream, class, app, .. } => {
+                Report::Incoming { stream, class, protocol, app } => {
                     // Noted here and not in its own task, so that its beginning comes before its end.
                     let about = (app.clone(), self.peer.node.clone(), class);
                     agent.ledger.begin(&agent, self.id, &self.association, stream, about);
-                    // The app is dialled in the order in which its callers connected.
-                    begin(Arc::clone(&self).serve(Arc::clone(&agent), stream, class, app)).await;
+                    let (this, agent) = (Arc::clone(&self), Arc::clone(&agent));
+                    match protocol {
+                        // The app is dialled in the order in which its callers connected.
+                        Protocol::Tcp => begin(this.serve(agent, stream, class, app)).await,
+                        Protocol::Udp => drop(tokio::spawn(this.serve_flow(agent, stream, class, app))),
+                    }
                 }
                 Report::Ended { stream, reset, moves, bytes_in, bytes_out } => {
                     agent.ledger.end(&agent, self.id, stream, Ending { reset, moves, bytes_in, bytes_out });
@@ -274,18 +295,10 @@ impl Incoming {
         app: &AppName,
         class: Class,
     ) -> Result<TcpStream, ResetCode> {
-        let served = agent.config.app.as_ref().filter(|served| served.name == *app);
-        let served = served.ok_or(ResetCode::NoSuchApp)?;
-        if agent.is_draining() {
-            return Err(ResetCode::Draining);
-        }
-        let verdict = agent.gate.connect(&self.peer, app, class);
-        if !verdict.allowed {
-            agent.deny(&self.peer, app, &verdict.reason);
-            return Err(ResetCode::NotAllowed);
-        }
+        let served = self.allow(agent, app, class)?;
+        let Some(target) = &served.target else { return Err(agent.lacks(app, "target", "connections")) };
         let connect = async {
-            let mut socket = TcpStream::connect(&served.target).await?;
+            let mut socket = TcpStream::connect(target).await?;
             if let Some(ProxyProtocol::V2) = served.proxy_protocol {
                 self.introduce(agent, stream, app, &mut socket).await?;
             }
@@ -299,12 +312,12 @@ impl Incoming {
                 return Err(ResetCode::Limit);
             }
             Ok(Err(error)) => {
-                let text = format!("{app} at {} refused a connection: {error}", served.target);
+                let text = format!("{app} at {target} refused a connection: {error}");
                 agent.tell(Happening::new(Kind::TargetFailed, text).app(app));
                 return Err(ResetCode::TargetRefused);
             }
             Err(_) => {
-                let text = format!("{app} at {} did not answer within {TARGET_DEADLINE:?}", served.target);
+                let text = format!("{app} at {target} did not answer within {TARGET_DEADLINE:?}");
                 agent.tell(Happening::new(Kind::TargetFailed, text).app(app));
                 return Err(ResetCode::TargetTimedOut);
             }
@@ -313,6 +326,21 @@ impl Incoming {
         // Until both ends are acknowledged, the end of this agent is a reset for the app.
         let _ = socket.set_zero_linger();
         Ok(socket)
+    }
+
+    /// The app, where it is served here and the peer may reach it.
+    fn allow<'a>(&self, agent: &'a Agent, app: &AppName, class: Class) -> Result<&'a Served, ResetCode> {
+        let served = agent.config.app.as_ref().filter(|served| served.name == *app);
+        let served = served.ok_or(ResetCode::NoSuchApp)?;
+        if agent.is_draining() {
+            return Err(ResetCode::Draining);
+        }
+        let verdict = agent.gate.connect(&self.peer, app, class);
+        if verdict.allowed {
+            return Ok(served);
+        }
+        agent.deny(&self.peer, app, &verdict.reason);
+        Err(ResetCode::NotAllowed)
     }
 
     /// Tells the application who calls. It is the connection's beginning, so nothing that a caller sends can pass for it.
@@ -387,6 +415,13 @@ impl Agent {
         for held in stale {
             held.end(self, ResetCode::PeerRestarted, CarrierClose::Restarted, "the source restarted");
         }
+    }
+
+    /// Somebody wants of our app what the configuration gives it no target for.
+    fn lacks(&self, app: &AppName, key: &str, what: &str) -> ResetCode {
+        let text = format!("{app} was asked for {what}, but the configuration gives it no {key}");
+        self.tell(Happening::new(Kind::TargetFailed, text).app(app));
+        ResetCode::NoSuchApp
     }
 
     /// Policy said no.

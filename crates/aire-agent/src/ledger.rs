@@ -97,14 +97,16 @@ impl Ledger {
             let association = entry.association.upgrade()?;
             let state = association.read(|core| core.stream(stream))?;
             let path = state.carrier.and_then(|carrier| association.path_of(carrier));
+            let (more_in, more_out) = association.datagram_bytes(stream);
             Some(StreamRow {
                 id: stream_id(id, stream),
                 app: entry.app,
                 peer: entry.peer,
                 class: entry.class,
                 path: path.unwrap_or(Path::DIRECT),
-                bytes_in: state.bytes_in,
-                bytes_out: state.bytes_out,
+                protocol: state.protocol,
+                bytes_in: state.bytes_in + more_in,
+                bytes_out: state.bytes_out + more_out,
                 moves: state.moves.into(),
                 age_s: now.since(entry.since).as_secs_f64(),
             })

@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod control;
 mod crypto;
+mod ends;
 mod gate;
 mod handler;
 mod happening;

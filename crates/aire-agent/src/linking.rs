@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aire_net::{Link, LinkEvent, LinkEvents};
 use aire_registry::VerifiedRecord;
 use aire_types::NodeName;
-use aire_wire::{Message, Record};
+use aire_wire::{DatagramHead, Message, Record};
 
 use crate::agent::Agent;
 use crate::control::{Examined, LinkSerial};
@@ -42,6 +42,9 @@ async fn follow(agent: Arc<Agent>, node: NodeName, serial: LinkSerial, mut event
     while let Some(event) = events.recv().await {
         match event {
             LinkEvent::Message(bytes) => receive(&agent, &node, &bytes),
+            LinkEvent::Datagram(bytes) if DatagramHead::begins(&bytes) => {
+                crate::ends::receive(&agent, &node, bytes);
+            }
             LinkEvent::Datagram(bytes) => {
                 agent.control(|now, control| control.handle_datagram(now, &node, &bytes));
             }

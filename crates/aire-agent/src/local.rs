@@ -1,11 +1,15 @@
 //! Connections of the applications on this machine, on their way into the mesh.
 
+mod flow;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aire_ingress::{Accepted, Arrival, Kind as ListenerKind, Listener, Notice, Refusal};
-use aire_types::{Class, Instance, Protocol, RouteId};
+use aire_ingress::{Accepted, Arrival, Flow, Kind as ListenerKind, Listener, Notice, Refusal, UdpListener};
+use aire_types::{AppName, Class, Instance, Protocol, RouteId};
 use aire_wire::{ResetCode, StreamId};
+use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -30,11 +34,18 @@ const AHEAD: usize = 16 * 1024;
 pub(crate) async fn listen(agent: &Arc<Agent>) -> Result<(), RunError> {
     let (arrivals, mut arrived) = mpsc::channel::<Arrival>(256);
     let (notices, mut noticed) = mpsc::channel::<Notice>(64);
-    let to = agent.config.to.iter().map(|to| (ListenerKind::To(to.app.clone()), to.listen));
+    let (flows, begun) = mpsc::channel::<Flow>(256);
+    for to in agent.config.to.iter().filter(|to| to.protocol == Protocol::Udp) {
+        let listener = UdpListener::bind(to.app.clone(), to.listen).await?;
+        tokio::spawn(listener.run(flows.clone(), notices.clone()));
+    }
+    tokio::spawn(flow::serve(Arc::clone(agent), begun));
+    let to = agent.config.to.iter().filter(|to| to.protocol == Protocol::Tcp);
+    let to = to.map(|to| (ListenerKind::To(to.app.clone()), to.listen));
     let proxy = agent.config.proxy.map(|address| (ListenerKind::Proxy, address));
     for (kind, address) in to.chain(proxy) {
         let listener = Listener::bind(kind, address).await?;
-        tokio::spawn(listener.run(arrivals.clone(), notices.clone()));
+        tokio::spawn(listener.run(arrivals.clone(), flows.clone(), notices.clone()));
     }
     let noting = Arc::clone(agent);
     tokio::spawn(async move {
@@ -76,10 +87,9 @@ async fn connect(agent: Arc<Agent>, arrival: Arrival) {
     if agent.revoked().is_some() {
         return arrival.refuse(Refusal::NotAllowed).await;
     }
-    let class = arrival.class.unwrap_or_else(|| agent.control(|_, control| control.class_of(&arrival.app)));
-    let configured = agent.config.to.iter().find(|to| to.app == arrival.app && to.listen == arrival.listener);
-    let class = configured.and_then(|to| to.class).unwrap_or(class);
-    match open(&agent, &arrival, class).await {
+    let class = class_of(&agent, &arrival.app, arrival.class, (Protocol::Tcp, arrival.listener));
+    let wanted = Wanted { app: &arrival.app, class, says: Says::Words(&arrival) };
+    match open(&agent, &wanted).await {
         Ok((association, Taken { stream, ahead })) => match accept(arrival, ahead).await {
             Ok(accepted) => {
                 agent.metrics.stream_opened(arrived.elapsed());
@@ -95,6 +105,42 @@ async fn connect(agent: Arc<Agent>, arrival: Arrival) {
             arrival.refuse(refusal).await;
         }
     }
+}
+
+/// What an application wants.
+struct Wanted<'a> {
+    app: &'a AppName,
+    class: Class,
+    says: Says<'a>,
+}
+
+/// What the application says while nobody has taken its stream yet.
+enum Says<'a> {
+    /// Whatever comes over its connection.
+    Words(&'a Arrival),
+    /// The first datagram of a flow.
+    Datagram(&'a Bytes),
+}
+
+impl Says<'_> {
+    const fn protocol(&self) -> Protocol {
+        match self {
+            Says::Words(_) => Protocol::Tcp,
+            Says::Datagram(_) => Protocol::Udp,
+        }
+    }
+}
+
+/// The class of a new stream: what the listener is configured for, or else what the application asks for, or else the app's.
+fn class_of(
+    agent: &Arc<Agent>,
+    app: &AppName,
+    asked: Option<Class>,
+    (protocol, listener): (Protocol, SocketAddr),
+) -> Class {
+    let configured = agent.config.to.iter().find(|to| (to.protocol, to.listen) == (protocol, listener));
+    let class = configured.and_then(|to| to.class).or(asked);
+    class.unwrap_or_else(|| agent.control(|_, control| control.class_of(app)))
 }
 
 /// The application's socket, without what went ahead.
@@ -120,17 +166,13 @@ struct Missed {
 
 /// A stream that the app has taken. An instance that came back without memory of us, or is about to stop, took nothing,
 /// so the next attempt may succeed.
-async fn open(
-    agent: &Arc<Agent>,
-    arrival: &Arrival,
-    class: Class,
-) -> Result<(Arc<Association>, Taken), Refusal> {
+async fn open(agent: &Arc<Agent>, wanted: &Wanted<'_>) -> Result<(Arc<Association>, Taken), Refusal> {
     let deadline = Instant::now() + OPEN_DEADLINE;
     let mut draining = None;
     for attempt in 1.. {
-        let route = place(agent, arrival, class, draining.as_ref()).await?;
-        let outgoing = Outgoing::find(agent, &route.instance, class);
-        let missed = match attempt_open(agent, arrival, class, &outgoing, deadline).await {
+        let route = place(agent, wanted, draining.as_ref()).await?;
+        let outgoing = Outgoing::find(agent, &route.instance, wanted.class);
+        let missed = match attempt_open(agent, wanted, &outgoing, deadline).await {
             Ok(taken) => return Ok((Arc::clone(&outgoing.association), taken)),
             Err(missed) => missed,
         };
@@ -150,28 +192,33 @@ async fn open(
 /// request takes one round trip.
 async fn attempt_open(
     agent: &Arc<Agent>,
-    arrival: &Arrival,
-    class: Class,
+    wanted: &Wanted<'_>,
     outgoing: &Outgoing,
     deadline: Instant,
 ) -> Result<Taken, Missed> {
     let association = &outgoing.association;
-    let stream = match association.open(class, Protocol::Tcp, arrival.app.clone()) {
+    let stream = match association.open(wanted.class, wanted.says.protocol(), wanted.app.clone()) {
         Ok(stream) => stream,
         Err(OpenError::Over) => return Err(Missed { code: Some(ResetCode::PeerRestarted), spoke: false }),
         Err(OpenError::Refused(error)) => {
-            agent.tell(Happening::new(Kind::Machine, error.to_string()).app(&arrival.app));
+            agent.tell(Happening::new(Kind::Machine, error.to_string()).app(wanted.app));
             return Err(Missed { code: Some(ResetCode::Limit), spoke: false });
         }
     };
-    let about = (arrival.app.clone(), outgoing.instance.node.clone(), class);
+    let about = (wanted.app.clone(), outgoing.instance.node.clone(), wanted.class);
     agent.ledger.begin(agent, outgoing.id(), association, stream, about);
     let mut ahead = 0;
     let opened = async {
-        tokio::select! {
-            biased;
-            opened = association.opened(stream) => return opened,
-            words = arrival.first_words(AHEAD) => ahead = association.send_ahead(stream, words),
+        match wanted.says {
+            // A datagram may be said twice.
+            Says::Datagram(payload) => {
+                association.send_record(stream, payload);
+            }
+            Says::Words(arrival) => tokio::select! {
+                biased;
+                opened = association.opened(stream) => return opened,
+                words = arrival.first_words(AHEAD) => ahead = association.send_ahead(stream, words),
+            },
         }
         association.opened(stream).await
     };
@@ -191,12 +238,10 @@ async fn attempt_open(
 /// instance than one that is about to stop.
 async fn place(
     agent: &Arc<Agent>,
-    arrival: &Arrival,
-    class: Class,
+    &Wanted { app, class, .. }: &Wanted<'_>,
     draining: Option<&Instance>,
 ) -> Result<RouteId, Refusal> {
     let deadline = Instant::now() + APP_DEADLINE;
-    let app = &arrival.app;
     loop {
         let changed = agent.topology_changed.notified();
         let (kind, text, refusal) = match agent.control(|now, control| control.place_or_ask(now, app, class))

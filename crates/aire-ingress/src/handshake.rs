@@ -16,10 +16,11 @@ pub(crate) const LONGEST: usize = 8 * 1024;
 
 /// What a client said it wants.
 #[derive(Debug)]
-pub(crate) struct Wish {
-    pub(crate) app: AppName,
-    pub(crate) class: Option<Class>,
-    pub(crate) protocol: Protocol,
+pub(crate) enum Wish {
+    /// A connection.
+    Connect { app: AppName, class: Option<Class>, protocol: Protocol },
+    /// SOCKS5 datagrams, sent from this port; 0 where the client does not know it yet.
+    Associate { port: u16 },
 }
 
 /// How a handshake ends when it does not end well.
@@ -89,7 +90,7 @@ impl Handshake {
         match request.command {
             Command::Connect => {}
             Command::Bind => return unsupported("SOCKS5 BIND"),
-            Command::UdpAssociate => return unsupported("SOCKS5 UDP ASSOCIATE"),
+            Command::UdpAssociate => return Ok(Wish::Associate { port: request.port }),
             Command::Other(_) => return unsupported("a SOCKS5 command that does not exist"),
         }
         let name = match request.host {
@@ -98,7 +99,7 @@ impl Handshake {
         };
         let app = parse_destination(&name)
             .map_err(|foreign| refuse(Code::HostUnreachable, Trouble::ForeignName(foreign.0)))?;
-        Ok(Wish { app, class: None, protocol: Protocol::Socks5 })
+        Ok(Wish::Connect { app, class: None, protocol: Protocol::Socks5 })
     }
 
     async fn connect(&mut self) -> Result<Wish, Failure> {
@@ -124,7 +125,7 @@ impl Handshake {
             let trouble = if raw { Trouble::RawAddress(host) } else { Trouble::ForeignName(foreign.0) };
             Failure::Answer(words, trouble)
         })?;
-        Ok(Wish { app, class, protocol: Protocol::HttpConnect })
+        Ok(Wish::Connect { app, class, protocol: Protocol::HttpConnect })
     }
 
     /// Reads until `parse` has a whole message, and leaves what follows it in the buffer.

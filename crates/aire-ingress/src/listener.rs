@@ -9,9 +9,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use crate::handshake::{Failure, Handshake};
+use crate::associate::Associate;
+use crate::flow::Room;
+use crate::handshake::{Failure, Handshake, Wish};
 use crate::spare::Spare;
-use crate::{Arrival, Notice, Trouble};
+use crate::{Arrival, Flow, Notice, Trouble};
 
 /// What is done with the connections of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +31,13 @@ pub struct Limits {
     pub pending: usize,
     /// How long one may take from the accept to the last byte of the request.
     pub handshake: Duration,
+    /// How many flows of datagrams may be open at once, SOCKS5 associations counted as well. At least 1.
+    pub flows: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { pending: 1024, handshake: Duration::from_secs(10) }
+        Limits { pending: 1024, handshake: Duration::from_secs(10), flows: 4096 }
     }
 }
 
@@ -41,7 +45,7 @@ impl Default for Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The configuration names an address that something else has.
-    #[error("{0} is in use by another program: stop it (`ss -ltnp` shows it) or choose another port")]
+    #[error("{0} is in use by another program: stop it (`ss -lntup` shows it) or choose another port")]
     InUse(SocketAddr),
     /// This user may not open it.
     #[error("this user may not listen on {0}: choose a port from 1024 up, or grant CAP_NET_BIND_SERVICE")]
@@ -60,7 +64,7 @@ pub enum BindError {
 }
 
 impl BindError {
-    fn new(address: SocketAddr, source: io::Error) -> Self {
+    pub(crate) fn new(address: SocketAddr, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::AddrInUse => BindError::InUse(address),
             io::ErrorKind::PermissionDenied => BindError::NotPermitted(address),
@@ -108,9 +112,15 @@ impl Listener {
         self.address
     }
 
-    /// Accepts until the receiver of `arrivals` is gone or the future is dropped, which ends unfinished handshakes too.
-    /// A full `arrivals` channel holds back further accepts.
-    pub async fn run(self, arrivals: mpsc::Sender<Arrival>, notices: mpsc::Sender<Notice>) {
+    /// Accepts until the receiver of `arrivals` is gone or the future is dropped, which ends unfinished handshakes and the
+    /// associations of SOCKS5 clients too. A full `arrivals` channel holds back further accepts; what does not find
+    /// room in `flows` is dropped.
+    pub async fn run(
+        self,
+        arrivals: mpsc::Sender<Arrival>,
+        flows: mpsc::Sender<Flow>,
+        notices: mpsc::Sender<Notice>,
+    ) {
         let pending = self.limits.pending.clamp(1, Semaphore::MAX_PERMITS);
         let places = Arc::new(Semaphore::new(pending));
         let reception = Arc::new(Reception {
@@ -118,6 +128,7 @@ impl Listener {
             handshake: self.limits.handshake,
             listener: self.address,
             arrivals,
+            flows: Room::new(self.limits.flows, flows),
             notices,
         });
         let mut visits = JoinSet::new();
@@ -178,7 +189,14 @@ struct Reception {
     handshake: Duration,
     listener: SocketAddr,
     arrivals: mpsc::Sender<Arrival>,
+    flows: Room,
     notices: mpsc::Sender<Notice>,
+}
+
+/// What a handshake led to.
+enum Visit {
+    Arrival(Arrival),
+    Associate(Associate),
 }
 
 impl Reception {
@@ -188,15 +206,15 @@ impl Reception {
         let _ = self.notices.try_send(Notice { listener: self.listener, client, trouble });
     }
 
-    /// `_place` is held until the arrival is handed over.
-    async fn receive(self: Arc<Self>, socket: TcpStream, client: SocketAddr, _place: OwnedSemaphorePermit) {
+    /// `place` is held until the handshake is over and the arrival handed over.
+    async fn receive(self: Arc<Self>, socket: TcpStream, client: SocketAddr, place: OwnedSemaphorePermit) {
         let options = socket.set_nodelay(true).and_then(|()| socket.set_zero_linger());
         if let Err(error) = options {
             tracing::debug!(%client, %error, "an application had gone before its socket was set up");
             return;
         }
-        let arrival = match &self.kind {
-            Kind::To(app) => Some(Arrival {
+        let visit = match &self.kind {
+            Kind::To(app) => Some(Visit::Arrival(Arrival {
                 app: app.clone(),
                 class: None,
                 client,
@@ -204,16 +222,23 @@ impl Reception {
                 socket,
                 early: Bytes::new(),
                 protocol: None,
-            }),
+            })),
             Kind::Proxy => self.negotiate(socket, client).await,
         };
-        if let Some(arrival) = arrival {
-            // The receiver is gone only when the listener ends; the arrival is then reset by its drop.
-            let _ = self.arrivals.send(arrival).await;
+        match visit {
+            Some(Visit::Arrival(arrival)) => {
+                // The receiver is gone only when the listener ends; the arrival is then reset by its drop.
+                let _ = self.arrivals.send(arrival).await;
+            }
+            Some(Visit::Associate(associate)) => {
+                drop(place);
+                associate.serve(self.flows.clone(), |trouble| self.notice(Some(client), trouble)).await;
+            }
+            None => {}
         }
     }
 
-    async fn negotiate(&self, socket: TcpStream, client: SocketAddr) -> Option<Arrival> {
+    async fn negotiate(&self, socket: TcpStream, client: SocketAddr) -> Option<Visit> {
         let mut handshake = Handshake::new(socket);
         let wish = match tokio::time::timeout(self.handshake, handshake.wish()).await {
             Ok(Ok(wish)) => wish,
@@ -236,14 +261,15 @@ impl Reception {
             }
         };
         let (socket, early) = handshake.into_parts();
-        Some(Arrival {
-            app: wish.app,
-            class: wish.class,
-            client,
-            listener: self.listener,
-            socket,
-            early,
-            protocol: Some(wish.protocol),
+        let listener = self.listener;
+        Some(match wish {
+            Wish::Connect { app, class, protocol } => {
+                let protocol = Some(protocol);
+                Visit::Arrival(Arrival { app, class, client, listener, socket, early, protocol })
+            }
+            Wish::Associate { port } => {
+                Visit::Associate(Associate { control: socket, client, listener, port })
+            }
         })
     }
 }

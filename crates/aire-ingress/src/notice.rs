@@ -39,6 +39,12 @@ pub enum Trouble {
     /// All places for handshakes are taken; new connections wait in the kernel's queue.
     #[error("{0} handshakes are pending; new connections wait until one ends")]
     Full(usize),
+    /// All places for flows are taken; datagrams of further ones are dropped.
+    #[error("{0} UDP flows are open; the datagrams of further ones are dropped until one ends")]
+    FullOfFlows(usize),
+    /// This machine gave no socket for datagrams, or none of its datagrams.
+    #[error("this machine could not receive datagrams: {0}")]
+    Receive(String),
     /// This machine could not accept a connection, often because file descriptors ran out.
     #[error("this machine could not accept a connection: {0}; see the limit on open files (ulimit -n)")]
     Accept(String),

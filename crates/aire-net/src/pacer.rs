@@ -29,17 +29,33 @@ impl Pacer {
         Pacer { bytes_per_second, state }
     }
 
+    /// May `bytes` that cannot wait pass now? If so they are accounted for.
+    pub fn admits(&self, bytes: usize) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.earn(&mut state);
+        let admitted = state.tokens >= 0.0;
+        if admitted {
+            state.tokens -= bytes as f64;
+        }
+        admitted
+    }
+
     /// Accounts for `bytes` that passed and says how long to wait before the next may.
     pub fn passed(&self, bytes: usize) -> Duration {
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let now = Instant::now();
-        let earned = now.duration_since(state.at).as_secs_f64() * self.bytes_per_second;
-        state.at = now;
-        state.tokens = (state.tokens + earned).min(burst(self.bytes_per_second)) - bytes as f64;
+        self.earn(&mut state);
+        state.tokens -= bytes as f64;
         if state.tokens >= 0.0 {
             return Duration::ZERO;
         }
         Duration::try_from_secs_f64(-state.tokens / self.bytes_per_second).unwrap_or(Duration::MAX)
+    }
+
+    fn earn(&self, state: &mut State) {
+        let now = Instant::now();
+        let earned = now.duration_since(state.at).as_secs_f64() * self.bytes_per_second;
+        state.at = now;
+        state.tokens = (state.tokens + earned).min(burst(self.bytes_per_second));
     }
 }
 

@@ -191,8 +191,9 @@ pub(crate) struct Run {
     /// Address of the admin API [default: 127.0.0.1:7118]
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) admin: Option<String>,
-    /// Serve this app; connections to it go to HOST:PORT
-    #[arg(long, value_name = "NAME=HOST:PORT")]
+    /// Serve this app; connections to it go to HOST:PORT, datagrams to udp://HOST:PORT (NAME=HOST:PORT,udp://HOST:PORT for
+    /// both)
+    #[arg(long, value_name = "NAME=[udp://]HOST:PORT")]
     pub(crate) app: Option<String>,
     /// Tell the app who calls, before each connection's first byte
     #[arg(long, value_name = "VERSION", requires = "app", value_parser = ["v2"])]
@@ -200,7 +201,10 @@ pub(crate) struct Run {
     /// Listen here for connections to an app
     #[arg(long, value_name = "APP=ADDR:PORT")]
     pub(crate) to: Vec<String>,
-    /// SOCKS5 and HTTP CONNECT proxy for names like APP.mesh
+    /// Listen here for UDP datagrams to an app
+    #[arg(long, value_name = "APP=ADDR:PORT")]
+    pub(crate) to_udp: Vec<String>,
+    /// SOCKS5 (UDP too) and HTTP CONNECT proxy for names like APP.mesh
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) socks: Option<String>,
     /// Cedar policies; read again when they change

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use aire_admin::Log;
 use aire_agent::{Config, ProxyProtocol, RawApp, RawConfig, RawIdentity, RawRelay, RawTo};
-use aire_types::AppProfile;
+use aire_types::{AppProfile, Protocol};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
 
@@ -66,7 +66,14 @@ fn start_logging(json: bool, log: &Log) {
 
 fn flags_as_config(flags: Run) -> Result<RawConfig, Failure> {
     let app = flags.app.as_deref().map(|text| pair("--app", text)).transpose()?;
-    let to = flags.to.iter().map(|text| pair("--to", text)).collect::<Result<Vec<_>, _>>()?;
+    let to = |flag: &'static str, protocol| {
+        move |text: &String| {
+            pair(flag, text).map(|(app, listen)| RawTo { app, listen, class: None, protocol })
+        }
+    };
+    let to_tcp = flags.to.iter().map(to("--to", Protocol::Tcp));
+    let to_udp = flags.to_udp.iter().map(to("--to-udp", Protocol::Udp));
+    let to = to_tcp.chain(to_udp).collect::<Result<Vec<_>, _>>()?;
     let proxy_protocol = flags.proxy_protocol.map(|_| ProxyProtocol::V2);
     Ok(RawConfig {
         node: flags.node,
@@ -82,13 +89,8 @@ fn flags_as_config(flags: Run) -> Result<RawConfig, Failure> {
             ca: flags.identity_ca,
         },
         seeds: flags.seed,
-        app: app.map(|(name, target)| RawApp {
-            name,
-            target,
-            profile: AppProfile::default(),
-            proxy_protocol,
-        }),
-        to: to.into_iter().map(|(app, listen)| RawTo { app, listen, class: None }).collect(),
+        app: app.map(|(name, targets)| served(name, &targets, proxy_protocol)).transpose()?,
+        to,
         socks: flags.socks,
         policy: flags.policy,
         zone: flags.zone,
@@ -98,6 +100,21 @@ fn flags_as_config(flags: Run) -> Result<RawConfig, Failure> {
         underlay: flags.underlay,
         ..RawConfig::default()
     })
+}
+
+/// Reads `HOST:PORT`, `udp://HOST:PORT`, or both with a comma between.
+fn served(name: String, targets: &str, proxy_protocol: Option<ProxyProtocol>) -> Result<RawApp, Failure> {
+    let (mut target, mut udp_target) = (None, None);
+    for text in targets.split(',') {
+        let (place, text) = match text.strip_prefix("udp://") {
+            Some(text) => (&mut udp_target, text),
+            None => (&mut target, text),
+        };
+        if place.replace(text.to_owned()).is_some() {
+            return Err(Failure::Usage(format!("--app '{name}={targets}' has two targets of one protocol")));
+        }
+    }
+    Ok(RawApp { name, target, udp_target, profile: AppProfile::default(), proxy_protocol })
 }
 
 fn pair(flag: &str, text: &str) -> Result<(String, String), Failure> {
@@ -129,7 +146,10 @@ mod tests {
             &["--proxy-protocol", "v2", "--app", "a=h:1"],
             "app = { name = 'a', target = 'h:1', proxy_protocol = 'v2' }",
         ),
+        (&["--app", "a=udp://h:1"], "app = { name = 'a', udp_target = 'h:1' }"),
+        (&["--app", "a=h:1,udp://h:2"], "app = { name = 'a', target = 'h:1', udp_target = 'h:2' }"),
         (&["--to", "a=127.0.0.1:9"], "to = [{ app = 'a', listen = '127.0.0.1:9' }]"),
+        (&["--to-udp", "a=127.0.0.1:9"], "to = [{ app = 'a', listen = '127.0.0.1:9', protocol = 'udp' }]"),
         (&["--socks", "127.0.0.1:9"], "socks = '127.0.0.1:9'"),
         (&["--policy", "p"], "policy = ['p']"),
         (&["--authority", "d"], "authority = 'd'"),

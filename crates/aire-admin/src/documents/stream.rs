@@ -1,7 +1,7 @@
-use aire_types::{AppName, Class, NodeName, Path};
+use aire_types::{AppName, Class, NodeName, Path, Protocol};
 use serde::{Deserialize, Serialize};
 
-/// One row of `streams`: an open application connection.
+/// One row of `streams`: an open connection, or flow of datagrams, of an application.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamRow {
     /// Unique on this agent.
@@ -12,6 +12,9 @@ pub struct StreamRow {
     pub peer: NodeName,
     /// What it wants.
     pub class: Class,
+    /// What the application speaks.
+    #[serde(default)]
+    pub protocol: Protocol,
     /// The relays that it goes over now; empty for direct.
     pub path: Path,
     /// To this agent's application.

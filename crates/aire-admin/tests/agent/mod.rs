@@ -13,7 +13,7 @@ use aire_admin::{
     Answer, Control, Desk, Events, Log, Metrics, Problem, ProblemKind, Server, ServerLimits, View, ready,
 };
 use aire_types::{
-    AppName, AppProfile, Class, Incarnation, MeshName, NodeName, Override, Path, SecurityLevel,
+    AppName, AppProfile, Class, Incarnation, MeshName, NodeName, Override, Path, Protocol, SecurityLevel,
 };
 use parking_lot::Mutex;
 
@@ -121,6 +121,7 @@ impl View for Fake {
             app: app("echo"),
             peer: node("n3"),
             class: Class::Bulk,
+            protocol: Protocol::Tcp,
             path: Path::DIRECT,
             bytes_in: 1,
             bytes_out: 2,

@@ -4,12 +4,15 @@ use std::task::Waker;
 use std::time::Duration;
 
 use aire_circuit::{LeftBecause, Pool, PoolEvent, Wants};
+use aire_stream::datagram::Datagrams;
 use aire_stream::{Association as Core, Budget, CarrierId, Config, OpenRefused, Side};
-use aire_types::{AppName, Class, Path, Protocol, Time};
+use aire_types::{AppName, Class, NodeName, Path, Protocol, Time};
 use aire_wire::{CarrierClose, CircuitId, ResetCode, StreamId};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
+use super::datagrams::Along;
+use super::flow::Delivery;
 use super::inner::{Inner, tick};
 use super::keeper::Keeper;
 use crate::clock::Clock;
@@ -63,6 +66,9 @@ pub(crate) enum OpenError {
 
 pub(super) struct CarrierSlot {
     pub(super) path: Path,
+    pub(super) circuit: CircuitId,
+    /// The next node on the path.
+    pub(super) neighbour: NodeName,
     /// Called when there is something to send.
     pub(super) waker: Option<Waker>,
     /// Called when the carrier is to end, also while its socket takes nothing.
@@ -77,6 +83,8 @@ pub(super) struct StreamSlot {
     pub(super) opened: bool,
     pub(super) ended: bool,
     pub(super) reset: Option<ResetCode>,
+    /// Of a flow: where its datagrams go.
+    pub(super) delivery: Option<Arc<Delivery>>,
 }
 
 impl Association {
@@ -93,6 +101,7 @@ impl Association {
         let (reports, receiver) = mpsc::unbounded_channel();
         let inner = Inner {
             core: Core::new(Config::new(side), budget),
+            datagrams: Datagrams::new(side),
             keeper,
             crowded: Vec::new(),
             carriers: BTreeMap::new(),
@@ -197,19 +206,23 @@ impl Association {
     /// Adds a carrier; its task is [`super::carrier::run`]. `sent` and `received` are the bytes of the frames that
     /// joined it. False where nobody wants it any more.
     #[must_use]
-    pub(crate) fn carrier_up(&self, carrier: CarrierId, path: Path, sent: usize, received: usize) -> bool {
+    pub(crate) fn carrier_up(&self, carrier: CarrierId, along: Along, sent: usize, received: usize) -> bool {
+        let Along { circuit, path, neighbour, key } = along;
         self.with(|now, inner| {
             if inner.is_over() || !inner.keeper.awaits(carrier) {
                 return false;
             }
             let slot = CarrierSlot {
                 path: path.clone(),
+                circuit,
+                neighbour,
                 waker: None,
                 closer: None,
                 closing: None,
                 reported: Time::ZERO,
             };
             inner.carriers.insert(carrier, slot);
+            inner.datagrams.handle_carrier_up(carrier, key);
             inner.core.handle_carrier_up(now, carrier, sent, received);
             inner.keeper.up(now, carrier, &path);
             inner.relieve(now, carrier, &path);
@@ -221,6 +234,7 @@ impl Association {
     pub(super) fn carrier_down(&self, carrier: CarrierId, close: Option<CarrierClose>, why: String) {
         self.with(|now, inner| {
             inner.carriers.remove(&carrier);
+            inner.datagrams.handle_carrier_down(carrier);
             inner.keeper.down(now, carrier);
             inner.core.handle_carrier_down(now, carrier);
             inner.report(Report::CarrierDown { carrier, close, why });

@@ -153,6 +153,7 @@ impl Association {
             for (frame, length) in frames.drain(..) {
                 if matches!(frame, Frame::Joined { .. }) {
                     inner.joined = true;
+                    inner.datagrams.handle_joined(id);
                 }
                 if let Err(violation) = inner.core.handle_frame(now, id, frame, length) {
                     inner.core.abort(ResetCode::Protocol);

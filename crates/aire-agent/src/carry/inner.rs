@@ -4,12 +4,14 @@ use std::task::Waker;
 use std::time::Duration;
 
 use aire_circuit::{Progress, Wants};
+use aire_stream::datagram::Datagrams;
 use aire_stream::{Association as Core, CarrierId, Output};
 use aire_types::{Path, Time};
 use aire_wire::{CarrierClose, ResetCode, StreamId};
 use tokio::sync::mpsc;
 
 use super::association::{Association, CarrierSlot, Report, StreamSlot};
+use super::cipher::Seal;
 use super::keeper::Keeper;
 
 /// Payload round trips of one carrier are reported at most so often.
@@ -21,6 +23,7 @@ const BULK_RATE: u64 = 64 * 1024;
 /// What the lock of an association guards.
 pub(super) struct Inner {
     pub(super) core: Core,
+    pub(super) datagrams: Datagrams<Seal>,
     pub(super) keeper: Keeper,
     /// Busy streams that share a carrier.
     pub(super) crowded: Vec<StreamId>,
@@ -121,10 +124,12 @@ impl Inner {
                 }
                 self.wake_stream(stream);
             }
-            Output::Ended { stream, reset, moves, bytes_in, bytes_out } => {
+            Output::Ended { stream, reset, moves, mut bytes_in, mut bytes_out } => {
                 if let Some(slot) = self.streams.get_mut(&stream) {
                     slot.ended = true;
                     slot.reset = slot.reset.or(reset);
+                    let (more_in, more_out) = slot.delivery.as_ref().map_or((0, 0), |flow| flow.bytes());
+                    (bytes_in, bytes_out) = (bytes_in + more_in, bytes_out + more_out);
                 }
                 self.wake_stream(stream);
                 self.report(Report::Ended { stream, reset, moves, bytes_in, bytes_out });

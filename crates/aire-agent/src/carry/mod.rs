@@ -2,9 +2,14 @@
 
 mod association;
 pub(crate) mod carrier;
+mod cipher;
+mod datagrams;
+pub(crate) mod flow;
 mod inner;
 mod keeper;
 pub(crate) mod stream;
 
 pub(crate) use association::{Association, OpenError, Report};
+pub(crate) use cipher::datagram_key;
+pub(crate) use datagrams::Along;
 pub(crate) use keeper::Keeper;

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aire_types::{AppName, AppProfile, Class, NodeName, Override};
+use aire_types::{AppName, AppProfile, Class, NodeName, Override, Protocol};
 use serde::{Serialize, Serializer};
 
 /// Where agents listen when nothing else is said.
@@ -20,6 +20,8 @@ pub const DEFAULT_LISTEN: &str = "0.0.0.0:7117";
 pub const DEFAULT_ADMIN: &str = "127.0.0.1:7118";
 /// How long streams wait for a path before they are reset.
 const DEFAULT_PATIENCE_S: u64 = 60;
+/// How long a flow of datagrams lives without one.
+const DEFAULT_FLOW_IDLE_S: u64 = 60;
 /// How long the certificates of an authority hold.
 const DEFAULT_SVID_S: u64 = 86_400;
 /// How long a draining agent waits for its streams.
@@ -66,7 +68,9 @@ pub struct Served {
     /// Its name.
     pub name: AppName,
     /// Where its connections go, `HOST:PORT`.
-    pub target: String,
+    pub target: Option<String>,
+    /// Where its datagrams go, `HOST:PORT`. It has at least one of the two.
+    pub udp_target: Option<String>,
     /// What it tells the mesh about itself.
     pub profile: AppProfile,
     /// What it is told about each connection.
@@ -82,6 +86,8 @@ pub struct To {
     pub listen: SocketAddr,
     /// Class of its streams; `None` leaves it to the profile.
     pub class: Option<Class>,
+    /// What it takes there: connections, or datagrams.
+    pub protocol: Protocol,
 }
 
 /// A checked configuration.
@@ -128,6 +134,8 @@ pub struct Config {
     pub multicast: bool,
     /// How long streams wait for a path before they are reset.
     pub patience: Duration,
+    /// How long a flow of datagrams lives without one.
+    pub flow_idle: Duration,
     /// How long a draining agent waits for its streams.
     pub drain: Duration,
     /// Logs as JSON lines.
@@ -172,6 +180,7 @@ impl Config {
             overrides: overrides(&raw)?,
             multicast: raw.multicast.unwrap_or(true),
             patience: seconds("patience_s", raw.patience_s.unwrap_or(DEFAULT_PATIENCE_S))?,
+            flow_idle: flow_idle(raw.flow_idle_s)?,
             drain: seconds("drain_s", raw.drain_s.unwrap_or(DEFAULT_DRAIN_S))?,
             log_json: raw.log_json.unwrap_or(false),
             underlay: raw.underlay.clone(),
@@ -213,6 +222,13 @@ fn seconds(key: &'static str, seconds: u64) -> Result<Duration, ConfigError> {
     }
 }
 
+fn flow_idle(idle: Option<u64>) -> Result<Duration, ConfigError> {
+    match idle {
+        Some(0) => Err(wrong("flow_idle_s", "0 would end every flow at once; give 1 or more")),
+        idle => seconds("flow_idle_s", idle.unwrap_or(DEFAULT_FLOW_IDLE_S)),
+    }
+}
+
 fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
     text.parse().map_err(|_| wrong(key, format!("'{text}' is not ADDRESS:PORT, such as 127.0.0.1:7117")))
 }
@@ -224,9 +240,14 @@ fn host_port(key: &'static str, text: &str) -> Result<String, ConfigError> {
 }
 
 fn served(raw: &RawApp) -> Result<Served, ConfigError> {
+    let target = |text: &Option<String>| text.as_deref().map(|text| host_port("app", text)).transpose();
+    if raw.target.is_none() && raw.udp_target.is_none() {
+        return Err(wrong("app", format!("{} has no target; give target, udp_target or both", raw.name)));
+    }
     Ok(Served {
         name: raw.name.parse().map_err(|error| wrong("app", format!("{error}")))?,
-        target: host_port("app", &raw.target)?,
+        target: target(&raw.target)?,
+        udp_target: target(&raw.udp_target)?,
         profile: raw.profile.clone(),
         proxy_protocol: raw.proxy_protocol,
     })
@@ -237,6 +258,7 @@ fn to(raw: &RawTo) -> Result<To, ConfigError> {
         app: raw.app.parse().map_err(|error| wrong("to", format!("{error}")))?,
         listen: address("to", &raw.listen)?,
         class: raw.class,
+        protocol: raw.protocol,
     })
 }
 
@@ -290,11 +312,16 @@ mod tests {
             [app]
             name = "echo"
             target = "localhost:8080"
+            udp_target = "localhost:53"
             profile = { priority = 6, class = "bulk" }
             proxy_protocol = "v2"
             [[to]]
             app = "db"
             listen = "127.0.0.1:5432"
+            [[to]]
+            app = "dns"
+            listen = "127.0.0.1:53"
+            protocol = "udp"
             [overrides.db]
             avoid = ["r1"]
             direct-only = false
@@ -304,7 +331,8 @@ mod tests {
         assert_eq!(config.node.as_str(), "n1");
         let app = config.app.unwrap();
         assert_eq!((app.profile.priority.get(), app.proxy_protocol), (6, Some(ProxyProtocol::V2)));
-        assert_eq!(config.to[0].listen.port(), 5432);
+        assert_eq!((config.to[0].listen.port(), config.to[0].protocol), (5432, Protocol::Tcp));
+        assert_eq!(config.to[1].protocol, Protocol::Udp);
         assert_eq!(config.overrides.len(), 1);
     }
 
@@ -322,6 +350,8 @@ mod tests {
             ("node = \"n\"\nseeds = [\"nohost\"]", "seeds"),
             ("node = \"n\"\n[app]\nname = \"a b\"\ntarget = \"x:1\"", "app"),
             ("node = \"n\"\n[app]\nname = \"a\"\ntarget = \"x\"", "app"),
+            ("node = \"n\"\n[app]\nname = \"a\"", "app"),
+            ("node = \"n\"\nflow_idle_s = 0", "flow_idle_s"),
             ("node = \"n\"\n[relay]\nlimit_mbps = -1.0", "limit_mbps"),
             ("node = \"n\"\ndrain_s = 9000000000000000000", "drain_s"),
             ("node = \"n\"\njoin = \"t\"\nauthority = \"d\"", "join"),

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use aire_types::{AppProfile, Class, Override};
+use aire_types::{AppProfile, Class, Override, Protocol};
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
@@ -13,7 +13,9 @@ pub struct RawApp {
     /// Its name.
     pub name: String,
     /// Where its connections go, `HOST:PORT`.
-    pub target: String,
+    pub target: Option<String>,
+    /// Where its datagrams go, `HOST:PORT`.
+    pub udp_target: Option<String>,
     /// What it tells the mesh about itself.
     #[serde(default)]
     pub profile: AppProfile,
@@ -39,6 +41,9 @@ pub struct RawTo {
     pub listen: String,
     /// Class of its streams.
     pub class: Option<Class>,
+    /// What it takes there.
+    #[serde(default)]
+    pub protocol: Protocol,
 }
 
 /// What the agent does for others, as written.
@@ -105,6 +110,8 @@ pub struct RawConfig {
     pub multicast: Option<bool>,
     /// Seconds that streams wait for a path.
     pub patience_s: Option<u64>,
+    /// Seconds without a datagram after which a flow ends.
+    pub flow_idle_s: Option<u64>,
     /// Seconds that a draining agent waits for its streams.
     pub drain_s: Option<u64>,
     /// Logs as JSON lines.
@@ -144,8 +151,20 @@ impl RawConfig {
             ($($field:ident),+) => { $( if flags.$field.is_some() { self.$field = flags.$field; } )+ };
         }
         win!(
-            node, listen, state, admin, join, authority, socks, zone, multicast, patience_s, drain_s,
-            log_json, underlay
+            node,
+            listen,
+            state,
+            admin,
+            join,
+            authority,
+            socks,
+            zone,
+            multicast,
+            patience_s,
+            flow_idle_s,
+            drain_s,
+            log_json,
+            underlay
         );
         if let Some(app) = flags.app {
             let own = self.app.take().filter(|own| own.name == app.name);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aire_net::{Link, Ticket, Transport};
 use aire_types::{NodeName, Time};
-use aire_wire::Message;
+use aire_wire::{DatagramHead, Message};
 use bytes::Bytes;
 
 use super::{Control, Effect};
@@ -234,6 +234,12 @@ impl Control {
     pub(crate) fn handle_datagram(&mut self, now: Time, from: &NodeName, datagram: &[u8]) {
         self.circuits.handle_datagram(now, from, datagram);
         self.pump(now);
+    }
+
+    /// The link that an application's datagram from `from` goes out on, if its circuit is relayed here.
+    pub(crate) fn onward(&self, from: &NodeName, head: &DatagramHead) -> Option<Link> {
+        let to = self.circuits.onward(from, head.circuit, head.towards)?;
+        self.links.get(to).cloned()
     }
 
     /// A message arrived; gossip comes by [`Control::handle_records`] instead.

@@ -2,6 +2,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use aire_admin::documents::{Finding, Verdict};
+use aire_types::Protocol;
 
 use super::owner;
 use crate::config::Config;
@@ -13,9 +14,11 @@ const LISTEN: &str = "listen";
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let mut held = Vec::new();
     let mut findings = vec![agent(config.listen, &mut held)];
+    findings.extend(config.to.iter().filter(|to| to.protocol == Protocol::Udp).map(|to| udp(to.listen)));
     let others = config
         .to
         .iter()
+        .filter(|to| to.protocol == Protocol::Tcp)
         .map(|to| ("to", to.listen))
         .chain(config.proxy.map(|address| ("socks", address)))
         .chain([("admin", config.admin)]);
@@ -45,14 +48,25 @@ fn tcp(check: &str, address: SocketAddr, held: &mut Vec<TcpListener>) -> Finding
     match TcpListener::bind(address) {
         Ok(listener) => {
             held.push(listener);
-            if check == LISTEN || address.ip().is_loopback() {
-                Finding::ok(check, format!("{address} is free"))
-            } else {
-                let says = format!("{address} is free, and open to other machines");
-                Finding::warn(check, says, "whoever reaches it acts as this agent; listen on 127.0.0.1")
-            }
+            free(check, address)
         }
         Err(error) => taken(check, address, "TCP", &error),
+    }
+}
+
+fn udp(address: SocketAddr) -> Finding {
+    match UdpSocket::bind(address) {
+        Ok(_) => free("to", address),
+        Err(error) => taken("to", address, "UDP", &error),
+    }
+}
+
+fn free(check: &str, address: SocketAddr) -> Finding {
+    if check == LISTEN || address.ip().is_loopback() {
+        Finding::ok(check, format!("{address} is free"))
+    } else {
+        let says = format!("{address} is free, and open to other machines");
+        Finding::warn(check, says, "whoever reaches it acts as this agent; listen on 127.0.0.1")
     }
 }
 

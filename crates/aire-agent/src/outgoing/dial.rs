@@ -2,17 +2,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aire_net::PeerInfo;
-use aire_stream::CarrierId;
+use aire_stream::{CarrierId, Side};
 use aire_types::Class;
 use aire_types::{Identity, Incarnation, Path, Role};
-use aire_wire::{CarrierClose, CircuitId, EXPORTER_JOIN, Frame};
+use aire_wire::{CarrierClose, CircuitId, EXPORTER_DATAGRAM, EXPORTER_JOIN, Frame};
 
 use tokio::time::timeout;
 
 use super::Outgoing;
 use crate::agent::Agent;
-use crate::carry::carrier;
+use crate::carry::{Along, carrier, datagram_key};
 use crate::crypto::hmac_sha256;
+use crate::ends;
 use crate::happening::Kind;
 use crate::reaching;
 
@@ -35,14 +36,21 @@ impl Outgoing {
             Ok(open) => open,
             Err(why) => return self.dial_failed(&agent, id, (circuit, &path), why),
         };
-        let join = match self.join(&agent, &open) {
-            Ok(join) => join,
+        let begun = self.join(&agent, &open).and_then(|join| Ok((join, self.along(circuit, &path, &open)?)));
+        let (join, along) = match begun {
+            Ok(begun) => begun,
             Err(error) => return self.dial_failed(&agent, id, (circuit, &path), error.to_string()),
         };
         self.state.lock().failures.remove(&path);
         agent.control(|_, control| control.dialled(circuit));
-        if self.association.carrier_up(id, path, join.encoded_len(), 0) {
-            tokio::spawn(carrier::run(Arc::clone(&self.association), id, open, vec![join], Vec::new()));
+        let neighbour = along.neighbour.clone();
+        if self.association.carrier_up(id, along, join.encoded_len(), 0) {
+            let registered = ends::register(&agent, circuit, neighbour, &self.association);
+            let association = Arc::clone(&self.association);
+            tokio::spawn(async move {
+                carrier::run(association, id, open, vec![join], Vec::new()).await;
+                drop(registered);
+            });
         } else {
             carrier::say_goodbye(&mut open, CarrierClose::Done, "not needed").await;
             open.close();
@@ -102,6 +110,18 @@ impl Outgoing {
             )
         };
         dialled.map_err(silent)?.map_err(|error| error.to_string())
+    }
+
+    fn along(
+        &self,
+        circuit: CircuitId,
+        path: &Path,
+        carrier: &aire_net::Carrier,
+    ) -> Result<Along, aire_net::CarrierError> {
+        let secret = carrier.exporter(EXPORTER_DATAGRAM, &self.id.0)?;
+        let key = datagram_key(Side::Source, self.id, &secret);
+        let neighbour = path.relays().first().unwrap_or(&self.instance.node).clone();
+        Ok(Along { circuit, path: path.clone(), neighbour, key })
     }
 
     /// The first frame of a carrier.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use aire_types::{NodeName, Time};
-use aire_wire::{CircuitId, Probe, ProbeKind};
+use aire_wire::{CircuitId, Probe, ProbeKind, Towards};
 
 use super::circuits::Circuits;
 use super::config::Output;
@@ -53,6 +53,17 @@ impl<C: Crypto> Circuits<C> {
             _ => return,
         };
         self.outputs.push_back(Output::SendProbe { to, datagram: probe.encode() });
+    }
+
+    /// Whom a relay passes an application's datagram on to that came over the link from `from`; `None` where the circuit
+    /// is not relayed here, or does not come from there.
+    pub fn onward(&self, from: &NodeName, circuit: CircuitId, towards: Towards) -> Option<&NodeName> {
+        let held = self.leases.get(circuit)?;
+        let next = held.next.as_ref()?;
+        match towards {
+            Towards::Destination => (held.previous == *from).then_some(next),
+            Towards::Source => (next == from).then_some(&held.previous),
+        }
     }
 
     fn answer(&mut self, key: &[u8; 32], probe: &Probe, to: NodeName) {

@@ -1,6 +1,6 @@
 //! SOCKS5 (RFC 1928).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{Malformed, Progress};
 
@@ -78,6 +78,46 @@ pub enum Code {
 /// The reply with `code`, and no bound address, as there is none that would mean anything to the client.
 pub const fn reply(code: Code) -> [u8; 10] {
     [VERSION, code as u8, 0, 1, 0, 0, 0, 0, 0, 0]
+}
+
+/// The reply with `code` and the address that the client is to send datagrams to.
+pub fn reply_bound(code: Code, bound: SocketAddr) -> Vec<u8> {
+    let mut reply = vec![VERSION, code as u8, 0];
+    match bound.ip().to_canonical() {
+        IpAddr::V4(ip) => {
+            reply.push(1);
+            reply.extend(ip.octets());
+        }
+        IpAddr::V6(ip) => {
+            reply.push(4);
+            reply.extend(ip.octets());
+        }
+    }
+    reply.extend(bound.port().to_be_bytes());
+    reply
+}
+
+/// What stands before a datagram's bytes (RFC 1928 section 7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatagramHead {
+    /// 0 for a whole datagram.
+    pub fragment: u8,
+    /// Where it goes.
+    pub host: Host,
+    /// To which port.
+    pub port: u16,
+}
+
+/// Reads `RSV RSV FRAG ATYP ADDRESS PORT`; the datagram's own bytes follow.
+///
+/// # Errors
+/// An unknown address type, or a name that is not text.
+pub fn parse_datagram(bytes: &[u8]) -> Result<Progress<DatagramHead>, Malformed> {
+    let Some(&[fragment, kind]) = bytes.get(2..4) else { return Ok(Progress::Incomplete) };
+    let Some((host, end)) = parse_host(kind, bytes)? else { return Ok(Progress::Incomplete) };
+    let Some(&[high, low]) = bytes.get(end..end + 2) else { return Ok(Progress::Incomplete) };
+    let value = DatagramHead { fragment, host, port: u16::from_be_bytes([high, low]) };
+    Ok(Progress::Done { value, consumed: end + 2 })
 }
 
 /// Reads `VER NMETHODS METHODS`.
@@ -163,6 +203,18 @@ mod tests {
         );
         assert_eq!(parse_greeting(&[5, 3, 0]), Ok(Progress::Incomplete));
         assert_eq!(parse_greeting(&[4, 1]), Err(Malformed::Version(4)));
+    }
+
+    #[test]
+    fn datagrams_and_the_address_for_them() {
+        let datagram = [&[0, 0, 0, 3, 8][..], b"dns.mesh", &[0, 53], b"query"].concat();
+        let value = DatagramHead { fragment: 0, host: Host::Name("dns.mesh".into()), port: 53 };
+        assert_eq!(parse_datagram(&datagram), Ok(Progress::Done { value, consumed: 15 }));
+        assert_eq!(parse_datagram(&datagram[..14]), Ok(Progress::Incomplete));
+        assert_eq!(parse_datagram(&[0, 0, 0, 9]), Err(Malformed::AddressType(9)));
+        let bound = reply_bound(Code::Succeeded, "127.0.0.1:258".parse().unwrap());
+        assert_eq!(bound, [5, 0, 0, 1, 127, 0, 0, 1, 1, 2]);
+        assert_eq!(reply_bound(Code::Succeeded, "[::1]:1".parse().unwrap()).len(), 22);
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub(crate) mod verifier;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aire_wire::MAX_MESSAGE;
@@ -103,6 +103,8 @@ struct Inner {
     wire: Wire,
     queue: mpsc::Sender<Outgoing>,
     refused: AtomicU64,
+    /// Datagrams of applications wait for those before them.
+    crowded: AtomicBool,
     closing: Closing,
 }
 
@@ -179,6 +181,43 @@ impl Link {
             Wire::Tcp(_) if bytes.len() > MAX_MESSAGE => Err(SendError::TooLong),
             Wire::Tcp(_) => self.enqueue(Outgoing::Datagram(bytes)),
         }
+    }
+
+    /// The longest datagram that the link takes now, bytes; over QUIC it changes with the path.
+    pub fn max_datagram(&self) -> usize {
+        match &self.0.wire {
+            Wire::Quic(connection) => connection.max_datagram_size().unwrap_or(0),
+            Wire::Tcp(_) => MAX_MESSAGE,
+        }
+    }
+
+    /// Sends a datagram of an application. These are many, and the agents' own messages come behind those that wait; so
+    /// none is taken while many wait, until those have gone.
+    ///
+    /// # Errors
+    /// Nothing was sent.
+    pub fn carry(&self, bytes: Bytes) -> Result<(), SendError> {
+        let (empty, full) = match &self.0.wire {
+            Wire::Quic(connection) => {
+                let waiting = quic::DATAGRAM_BUFFER.saturating_sub(connection.datagram_send_buffer_space());
+                (waiting < quic::PACKET, waiting > quic::DATAGRAM_BUFFER / 4)
+            }
+            Wire::Tcp(_) => {
+                let waiting = QUEUE.saturating_sub(self.0.queue.capacity());
+                (waiting == 0, waiting > QUEUE / 4)
+            }
+        };
+        let crowded = &self.0.crowded;
+        if empty {
+            crowded.store(false, Ordering::Relaxed);
+        } else if full {
+            crowded.store(true, Ordering::Relaxed);
+        }
+        if crowded.load(Ordering::Relaxed) {
+            self.0.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(SendError::Full);
+        }
+        self.datagram(bytes)
     }
 
     fn enqueue(&self, outgoing: Outgoing) -> Result<(), SendError> {

@@ -26,7 +26,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Messages in flight towards us at a time.
 const STREAMS: u32 = 128;
 const WINDOW: u32 = 1024 * 1024;
-const DATAGRAM_BUFFER: usize = 256 * 1024;
+pub(super) const DATAGRAM_BUFFER: usize = 256 * 1024;
+/// Less than this in the buffer is nothing, as the library counts its own memory there.
+pub(super) const PACKET: usize = 1200;
 const MAX_INCOMING: usize = 1024;
 
 pub(crate) fn transport() -> Arc<TransportConfig> {
@@ -184,7 +186,15 @@ pub(crate) fn start(connection: Connection, peer: PeerInfo, token: CancellationT
     tokio::spawn(write(connection.clone(), outgoing, closing.clone()));
     tokio::spawn(read(connection.clone(), sender));
     let remote = connection.remote_address();
-    let inner = Inner { peer, remote, wire: Wire::Quic(connection), queue, refused: 0.into(), closing };
+    let inner = Inner {
+        peer,
+        remote,
+        wire: Wire::Quic(connection),
+        queue,
+        refused: 0.into(),
+        crowded: false.into(),
+        closing,
+    };
     (Link(Arc::new(inner)), events)
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn start(stream: TlsStream, peer: PeerInfo, token: CancellationToken)
         said: Instant::now(),
     };
     tokio::spawn(task.run(outgoing, closing.clone()));
-    let inner = Inner { peer, remote, wire, queue, refused: 0.into(), closing };
+    let inner = Inner { peer, remote, wire, queue, refused: 0.into(), crowded: false.into(), closing };
     (Link(Arc::new(inner)), events)
 }
 

@@ -10,13 +10,15 @@ pub(crate) fn streams(ask: &Ask) -> Done {
 }
 
 fn text(streams: &[StreamRow]) -> String {
-    let mut table = Table::new(&["ID", "APP", "PEER", "CLASS", "PATH", ">IN", ">OUT", ">MOVES", ">AGE"]);
+    let mut table =
+        Table::new(&["ID", "APP", "PEER", "CLASS", "SPEAKS", "PATH", ">IN", ">OUT", ">MOVES", ">AGE"]);
     for stream in streams {
         table.row([
             stream.id.clone(),
             stream.app.to_string(),
             stream.peer.to_string(),
             stream.class.to_string(),
+            stream.protocol.to_string(),
             stream.path.to_string(),
             figures::bytes(stream.bytes_in),
             figures::bytes(stream.bytes_out),
@@ -36,6 +38,9 @@ mod tests {
         let document = r#"[{"id":"7","app":"web","peer":"n1","class":"bulk","path":[],"bytes_in":5,
             "bytes_out":2000,"moves":1,"age_s":3.5}]"#;
         let text = text(&serde_json::from_str::<Vec<StreamRow>>(document).unwrap());
-        assert_eq!(text.lines().nth(1), Some("7   web  n1    bulk   direct  5 B  2.0 kB      1   3s"));
+        assert_eq!(
+            text.lines().nth(1),
+            Some("7   web  n1    bulk   tcp     direct  5 B  2.0 kB      1   3s")
+        );
     }
 }

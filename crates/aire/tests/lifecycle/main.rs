@@ -4,6 +4,7 @@
 
 mod apps;
 mod changes;
+mod datagrams;
 mod draining;
 mod ends;
 mod notices;

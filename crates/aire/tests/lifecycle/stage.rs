@@ -88,8 +88,13 @@ impl Mesh {
 
     /// An agent that serves `echo` at `target`.
     pub(crate) fn server(&self, node: &str, target: SocketAddr, more: &str) -> Agent {
+        self.server_with(node, &format!("target = '{target}'"), more)
+    }
+
+    /// An agent that serves `echo` at these targets.
+    pub(crate) fn server_with(&self, node: &str, targets: &str, more: &str) -> Agent {
         let listen = free_addresses(1).unwrap()[0];
-        let app = format!("{more}\n[app]\nname = 'echo'\ntarget = '{target}'\n");
+        let app = format!("{more}\n[app]\nname = 'echo'\n{targets}\n");
         self.agent(node, listen, &app, Some(self.token(&["--app", "echo"])))
     }
 
@@ -202,8 +207,17 @@ impl Agent {
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// SIGSTOP: it is there and does nothing.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

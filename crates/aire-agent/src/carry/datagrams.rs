@@ -1,0 +1,115 @@
+//! What an association does with the datagrams of its flows.
+
+use std::sync::Arc;
+
+use aire_stream::datagram::{Rejected, Unsent, Way, encode_record};
+use aire_types::{NodeName, Path};
+use aire_wire::{CircuitId, DatagramHead, RELAYED_DATAGRAM, StreamId};
+
+use super::association::Association;
+use super::cipher::Seal;
+use super::flow::Delivery;
+
+/// The way of a carrier.
+pub(crate) struct Along {
+    /// The circuit.
+    pub(crate) circuit: CircuitId,
+    /// Its relays.
+    pub(crate) path: Path,
+    /// The next node on it.
+    pub(crate) neighbour: NodeName,
+    /// What both ends of the carrier derived for datagrams.
+    pub(crate) key: aire_stream::datagram::Key<Seal>,
+}
+
+/// What becomes of a datagram from the application.
+pub(crate) enum Departure {
+    /// It goes over the link, sealed.
+    Link(Vec<u8>),
+    /// How long the datagrams of the link to this node may be is to be known first.
+    Needs(NodeName),
+    /// It fits into no datagram.
+    Record,
+    /// There is no way now.
+    Nowhere,
+}
+
+impl Association {
+    /// Seals a datagram for the way that the stream takes now. `link`: how much the link to a neighbour carries.
+    pub(crate) fn depart(
+        &self,
+        stream: StreamId,
+        payload: &[u8],
+        link: Option<(&NodeName, usize)>,
+    ) -> Departure {
+        let now = self.clock.now();
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let Some(carrier) = inner.core.route_of(stream) else { return Departure::Nowhere };
+        let Some(slot) = inner.carriers.get(&carrier) else { return Departure::Nowhere };
+        let limit = match link {
+            Some((node, limit)) if *node == slot.neighbour => limit,
+            _ => return Departure::Needs(slot.neighbour.clone()),
+        };
+        // What the links behind the first one carry is not known here.
+        let limit = if slot.path.is_direct() { limit } else { limit.min(RELAYED_DATAGRAM) };
+        let way = Way { circuit: slot.circuit, limit };
+        let departure = match inner.datagrams.seal(way, stream, payload) {
+            Ok(datagram) => Departure::Link(datagram),
+            Err(Unsent::TooLong) => Departure::Record,
+            Err(Unsent::NoKey) => Departure::Nowhere,
+        };
+        let ping = matches!(departure, Departure::Link(_)) && inner.datagrams.wants_ping(now, carrier);
+        drop(guard);
+        if ping {
+            self.with(|now, inner| inner.core.ping(now, carrier));
+        }
+        departure
+    }
+
+    /// Sends a datagram through its stream; false where the stream has no room, and the datagram is dropped.
+    pub(crate) fn send_record(&self, stream: StreamId, payload: &[u8]) -> bool {
+        let record = encode_record(payload);
+        self.with(|now, inner| {
+            record.len() <= inner.core.writable(stream) && inner.core.write(now, stream, record).is_ok()
+        })
+    }
+
+    /// Opens a datagram from a link and delivers it; false when it was not sealed for this association.
+    pub(crate) fn receive_datagram(&self, head: &DatagramHead, datagram: &mut [u8]) -> bool {
+        let opened = {
+            let mut guard = self.inner.lock();
+            let inner = &mut *guard;
+            match inner.datagrams.open(head, datagram) {
+                Ok((stream, payload)) => {
+                    let delivery = inner.streams.get(&stream).and_then(|slot| slot.delivery.clone());
+                    delivery.map(|delivery| (delivery, payload))
+                }
+                Err(Rejected::UnknownKey) => return false,
+                Err(why) => {
+                    tracing::trace!(?why, circuit = %head.circuit, "a datagram was dropped");
+                    return true;
+                }
+            }
+        };
+        if let Some((delivery, payload)) = opened {
+            delivery.count_in(payload.len());
+            delivery.deliver(self.clock.now(), payload);
+        }
+        true
+    }
+
+    /// From now on datagrams of the flow are delivered there.
+    pub(crate) fn attach(&self, stream: StreamId, delivery: &Arc<Delivery>) {
+        if let Some(slot) = self.inner.lock().streams.get_mut(&stream) {
+            slot.delivery = Some(Arc::clone(delivery));
+        }
+    }
+
+    /// Bytes in and out of a flow that did not go through its stream.
+    pub(crate) fn datagram_bytes(&self, stream: StreamId) -> (u64, u64) {
+        let inner = self.inner.lock();
+        let delivery = inner.streams.get(&stream).and_then(|slot| slot.delivery.as_ref());
+        delivery.map_or((0, 0), |delivery| delivery.bytes())
+    }
+}

@@ -1,0 +1,250 @@
+//! UDP of real applications over real agents.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aire_lab::emulate::free_addresses;
+use serde_json::json;
+
+use crate::stage::{Agent, Mesh, PERMIT, echo_service, wait_for};
+
+/// From nothing to the most that a datagram holds; some fit into one packet, some into none.
+const SIZES: [usize; 8] = [0, 1, 1000, 1100, 1450, 9000, 60_000, 65_507];
+
+/// A service that sends every datagram back to where it came from.
+fn echo_datagrams() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut buffer = vec![0; 65_536];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let _ = socket.send_to(&buffer[..length], from);
+        }
+    });
+    address
+}
+
+/// A program that sends datagrams to an agent.
+struct Program {
+    socket: UdpSocket,
+    /// What SOCKS5 puts before each.
+    head: Vec<u8>,
+    /// SOCKS5 ends with it.
+    _control: Option<TcpStream>,
+}
+
+impl Program {
+    fn of(door: SocketAddr) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(door).unwrap();
+        Program { socket, head: Vec::new(), _control: None }
+    }
+
+    /// RFC 1928, section 7.
+    fn by_socks(proxy: SocketAddr) -> Self {
+        let mut control = TcpStream::connect(proxy).unwrap();
+        control.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        control.write_all(&[5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+        let mut answer = [0; 12];
+        control.read_exact(&mut answer).unwrap();
+        let [5, 0, 5, 0, 0, 1, a, b, c, d, high, low] = answer else { panic!("{answer:?}") };
+        let mut program = Program::of(([a, b, c, d], u16::from_be_bytes([high, low])).into());
+        program.head = [&[0, 0, 0, 3, 9][..], b"echo.mesh", &[0, 7]].concat();
+        program._control = Some(control);
+        program
+    }
+
+    fn send(&self, payload: &[u8]) {
+        self.socket.send(&[&self.head, payload].concat()).unwrap();
+    }
+
+    /// The next answer within `patience`.
+    fn read(&self, patience: Duration) -> Option<Vec<u8>> {
+        self.socket.set_read_timeout(Some(patience)).unwrap();
+        let mut buffer = vec![0; 65_536];
+        match self.socket.recv(&mut buffer) {
+            Ok(length) => buffer[..length].strip_prefix(&self.head[..]).map(<[u8]>::to_vec),
+            Err(error) => {
+                let silent = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+                assert!(silent, "{error}");
+                None
+            }
+        }
+    }
+
+    /// Has a datagram echoed; datagrams may get lost, so it is tried again.
+    fn echo(&self, size: usize) {
+        let payload: Vec<u8> = (0..size).map(|at| (at * 7 + size) as u8).collect();
+        wait_for(&format!("the echo of {size} bytes"), || {
+            self.send(&payload);
+            let deadline = Instant::now() + Duration::from_secs(2);
+            // Answers to earlier tries may come first.
+            while Instant::now() < deadline {
+                match self.read(Duration::from_millis(500)) {
+                    Some(answer) if answer == payload => return Some(()),
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+            None
+        });
+    }
+}
+
+/// Two agents and the hub, which relays; the client's agent has a door for datagrams.
+struct Pair {
+    mesh: Mesh,
+    _hub: Agent,
+    server: Agent,
+    client: Agent,
+    door: SocketAddr,
+}
+
+impl Pair {
+    fn start(udp_target: Option<SocketAddr>, more: &str) -> Self {
+        let mesh = Mesh::new();
+        let door = free_addresses(1).unwrap()[0];
+        let mut hub = mesh.hub("");
+        let targets = udp_target.map(|target| format!("udp_target = '{target}'")).unwrap_or_default();
+        let mut server =
+            mesh.server_with("server", &format!("target = '{}'\n{targets}", echo_service()), more);
+        let to = format!("{more}\n[[to]]\napp = 'echo'\nlisten = '{door}'\nprotocol = 'udp'\n");
+        let mut client = mesh.client(&to);
+        [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+        Pair { mesh, _hub: hub, server, client, door }
+    }
+
+    /// The paths of the client's open flows.
+    fn flows(&self) -> Vec<serde_json::Value> {
+        let streams = self.client.document("/api/v1/streams");
+        let rows = streams.as_array().unwrap().iter().filter(|row| row["protocol"] == "udp");
+        rows.map(|row| row["path"].clone()).collect()
+    }
+
+    fn order(&self, order: serde_json::Value) {
+        self.client.put("/api/v1/apps/echo/override", &order.to_string());
+    }
+}
+
+#[test]
+fn datagrams_of_every_size_arrive_directly_and_over_a_relay() {
+    let pair = Pair::start(Some(echo_datagrams()), "");
+    for path in [json!([]), json!(["hub"])] {
+        pair.order(json!({ "pin": path }));
+        for program in [Program::of(pair.door), Program::by_socks(pair.client.proxy)] {
+            // SOCKS5's head takes from what a datagram holds.
+            let most = 65_507 - program.head.len();
+            program.echo(10);
+            wait_for("the pinned path", || {
+                program.echo(10);
+                pair.flows().iter().all(|flow| *flow == path).then_some(())
+            });
+            SIZES.iter().for_each(|size| program.echo((*size).min(most)));
+        }
+    }
+    let row = &pair.client.document("/api/v1/streams")[0];
+    assert!(
+        row["bytes_in"].as_u64().unwrap() > 100_000 && row["bytes_out"].as_u64().unwrap() > 100_000,
+        "{row}"
+    );
+    pair.client.connect();
+}
+
+#[test]
+fn a_flow_ends_when_nothing_is_sent_and_the_next_datagram_begins_another() {
+    let pair = Pair::start(Some(echo_datagrams()), "flow_idle_s = 1");
+    let program = Program::of(pair.door);
+    for _ in 0..2 {
+        program.echo(100);
+        assert_eq!(pair.flows().len(), 1);
+        wait_for("the end of the flow", || pair.flows().is_empty().then_some(()));
+        wait_for("its end at the server", || {
+            pair.server.document("/api/v1/streams").as_array()?.is_empty().then_some(())
+        });
+    }
+    assert_eq!(pair.client.document("/api/v1/status")["streams"]["reset"], 0);
+}
+
+#[test]
+fn policy_decides_about_flows_and_cuts_them() {
+    let pair = Pair::start(Some(echo_datagrams()), "");
+    let program = Program::of(pair.door);
+    program.echo(100);
+    pair.mesh.set_policy("");
+    wait_for("the end of the flow", || pair.flows().is_empty().then_some(()));
+    wait_for("the refusal of the next", || {
+        program.send(b"?");
+        pair.client.log().contains("kind=\"flow-refused\"").then_some(())
+    });
+    while program.read(Duration::from_millis(10)).is_some() {}
+    program.send(b"denied");
+    assert_eq!(program.read(Duration::from_millis(500)), None);
+    pair.mesh.set_policy(PERMIT);
+    program.echo(100);
+}
+
+#[test]
+fn a_flow_that_no_app_takes_is_told_of_at_both_ends() {
+    let pair = Pair::start(None, "");
+    let program = Program::of(pair.door);
+    wait_for("the refusal", || {
+        program.send(b"?");
+        let told = pair.server.log().contains("no udp_target");
+        (told && pair.client.log().contains("no such app")).then_some(())
+    });
+    pair.client.connect();
+
+    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let pair = Pair::start(Some(nobody), "");
+    let program = Program::of(pair.door);
+    wait_for("the notice", || {
+        program.send(b"?");
+        pair.server.log().contains("nobody listens").then_some(())
+    });
+}
+
+#[test]
+fn a_flow_leaves_a_path_that_dies_in_silence() {
+    let pair = Pair::start(Some(echo_datagrams()), "");
+    let mut relay = pair.mesh.relay("relay");
+    relay.ready();
+    let program = Program::of(pair.door);
+    let relayed = || pair.flows() == [json!(["relay"])];
+    pair.order(json!({ "pin": ["relay"] }));
+    wait_for("the relayed path", || {
+        program.echo(10);
+        relayed().then_some(())
+    });
+    // A path that was taken a moment ago is not left for a better one; the direct one becomes its standby.
+    pair.order(json!({ "prefer": ["relay"], "avoid": ["hub"] }));
+    // The standby needs a moment to open, and the leave loop to know the path.
+    let warm = Instant::now() + Duration::from_secs(3);
+    let (mut number, mut last, mut longest) = (0u32, Instant::now(), Duration::ZERO);
+    let mut frozen = None;
+    loop {
+        number += 1;
+        program.send(&number.to_be_bytes());
+        if program.read(Duration::from_millis(10)).is_some() {
+            let gap = last.elapsed();
+            last = Instant::now();
+            if frozen.is_some() {
+                longest = longest.max(gap);
+            }
+        }
+        match frozen {
+            None if Instant::now() > warm => {
+                assert!(relayed(), "{:?}", pair.flows());
+                relay.freeze();
+                frozen = Some(Instant::now());
+            }
+            Some(at) if at.elapsed() > Duration::from_secs(4) => break,
+            _ => {}
+        }
+    }
+    assert!(last.elapsed() < Duration::from_secs(1), "the flow stands still");
+    assert!(longest < Duration::from_secs(2), "it stood still for {longest:?}");
+    eprintln!("the longest silence of the flow: {longest:?}");
+    assert_eq!(pair.flows(), [json!([])]);
+}
