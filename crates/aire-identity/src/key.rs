@@ -276,6 +276,7 @@ mod tests {
         let path = dir.path().join(FILE);
         for text in ["", "garbage", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
             std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
             let error = NodeKey::load_or_generate(dir.path()).unwrap_err().to_string();
             assert!(error.contains("node.key") && error.contains("backup"), "{error}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
