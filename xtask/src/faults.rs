@@ -1,16 +1,32 @@
 //! Faults in rounds with the built agent, and the table of what an application saw.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use aire_lab::scenario::Scenario;
 use aire_lab::scenario::faults::{Fault, FaultOptions, Round, Table, measure};
 
 use crate::Failure;
+use crate::steps::Tally;
 use crate::workspace::Workspace;
 
 /// The mesh that is hurt, beneath the folder of scenarios.
 const MESH: &str = "lab/base/faults.toml";
+
+/// Those that the tests run: each way to notice something and to go on, once.
+const BRIEF: [&str; 11] = [
+    "cut-bulk",
+    "cut-there",
+    "cut-back",
+    "relay-killed",
+    "relay-stopped",
+    "loss",
+    "rate-bulk",
+    "all-relays",
+    "relay-moves",
+    "caller-moves",
+    "app-moves",
+];
 
 /// What was asked for.
 struct Asked {
@@ -65,6 +81,19 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     }
     eprintln!("{:.0} s; load of this machine: {}", begun.elapsed().as_secs_f64(), load());
     judge(&table)
+}
+
+/// One round of most faults, for the tests.
+pub(crate) fn brief(workspace: &Workspace, binary: &Path, tally: &mut Tally) -> Result<(), Failure> {
+    let options = FaultOptions { binary: binary.to_owned(), rounds: 1, folder: None };
+    let faults: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| BRIEF.contains(&fault.name)).collect();
+    println!("-- faults");
+    let table = table(workspace, &faults, &options)?;
+    println!("{table}");
+    let failed: Vec<&str> = table.rows.iter().filter(|row| !row.held).map(|row| row.fault).collect();
+    tally.failed += failed.len() as u64;
+    tally.passed += (table.rows.len() - failed.len()) as u64;
+    if failed.is_empty() { Ok(()) } else { Err(format!("faults that did harm: {}", failed.join(", "))) }
 }
 
 fn table(workspace: &Workspace, faults: &[Fault], options: &FaultOptions) -> Result<Table, Failure> {

@@ -2,7 +2,7 @@
 
 use crate::steps::Steps;
 use crate::workspace::{Workspace, cargo};
-use crate::{Failure, check, docs, fuzz, lab, packages};
+use crate::{Failure, check, docs, faults, fuzz, lab, packages};
 
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     if let Some(unknown) = arguments.iter().find(|flag| !["--no-install", "--no-lab"].contains(flag)) {
@@ -66,6 +66,9 @@ fn all(steps: &mut Steps, install: bool, with_lab: bool) -> Result<(), Failure> 
             return Ok(());
         }
         let binary = workspace.build("aire", false)?;
-        lab::all(&workspace, &binary, &mut steps.tally)
+        // Both, so that one failure does not hide another.
+        let scenarios = lab::all(&workspace, &binary, &mut steps.tally);
+        let faults = faults::brief(&workspace, &binary, &mut steps.tally);
+        scenarios.and(faults)
     })
 }

@@ -231,6 +231,11 @@ impl Agent {
                 self.source_restarted(&node, run);
                 self.destination_restarted(&node, run);
             }
+            Effect::Moved { node } => {
+                let outgoing: Vec<_> = self.outgoing.lock().values().cloned().collect();
+                let to = outgoing.iter().filter(|held| held.instance.node == node);
+                to.for_each(|held| held.association.peer_moved());
+            }
             Effect::TopologyChanged => self.topology_changed.notify_waiters(),
             Effect::Tell(happening) => {
                 if happening.kind == Kind::CircuitDenied {

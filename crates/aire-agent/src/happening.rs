@@ -47,6 +47,7 @@ kinds! {
     PathLeft = "path-left" Info,
     PathMoved = "path-moved" Info,
     PinUnusable = "pin-unusable" Warning,
+    AddressChanged = "address-changed" Info,
     NoPath = "no-path" Warning,
     NoInstance = "no-instance" Warning,
     FlowRefused = "flow-refused" Warning,

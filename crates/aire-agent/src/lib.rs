@@ -1,5 +1,6 @@
 //! A running agent, assembled from its configuration.
 
+mod addresses;
 mod agent;
 mod bug;
 mod carry;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use aire_brain::{RankedPaths, Sample};
 use aire_circuit::{LeftBecause, Pool, PoolConfig, PoolEvent, Symptom};
 use aire_stream::CarrierId;
-use aire_types::{Class, Incarnation, Instance, NodeName, Path, RouteId};
+use aire_types::{Class, Incarnation, Instance, NodeName, Path, RouteId, Time};
 use aire_wire::{AssociationId, CarrierClose, CircuitId, RefusalCode, ResetCode};
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -235,7 +235,7 @@ impl Outgoing {
                 }
             }
             Report::Rerank { path, because } => self.rerank(agent, path, because),
-            Report::NoPath => self.wait_for_path(agent),
+            Report::NoPath { since } => self.wait_for_path(agent, since),
             Report::Path(event) => self.handle_path_event(agent, event),
             Report::Ended { stream, reset, moves, bytes_in, bytes_out } => {
                 agent.ledger.end(agent, self.id, stream, Ending { reset, moves, bytes_in, bytes_out });
@@ -309,14 +309,18 @@ impl Outgoing {
     }
 
     /// Streams wait for a path for as long as the configuration says. A moment without one is nothing to speak of.
-    fn wait_for_path(self: &Arc<Self>, agent: &Arc<Agent>) {
+    fn wait_for_path(self: &Arc<Self>, agent: &Arc<Agent>, since: Time) {
+        let waited = agent.clock.now().since(since);
         let (this, agent) = (Arc::clone(self), Arc::clone(agent));
         let waiting = tokio::spawn(async move {
-            let patience = agent.config.patience;
+            let patience = agent.config.patience.saturating_sub(waited);
             tokio::time::sleep(WORTH_TELLING.min(patience)).await;
             let refusal = this.refusal().map(|why| format!(" ({why})")).unwrap_or_default();
-            let text =
-                format!("no path to {}{refusal}; its streams wait {} s", this.instance, patience.as_secs());
+            let text = format!(
+                "no path to {}{refusal}; its streams wait {} s",
+                this.instance,
+                agent.config.patience.as_secs()
+            );
             this.tell(&agent, Kind::NoPath, text);
             tokio::time::sleep(patience.saturating_sub(WORTH_TELLING)).await;
             this.association.reset_all(ResetCode::NoPath);

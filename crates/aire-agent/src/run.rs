@@ -63,6 +63,7 @@ pub async fn run(config: Config, log: Log) -> Result<(), RunError> {
         agent.control(|now, control| control.set_own_profile(now, served.profile.clone()));
     }
     tokio::spawn(Arc::clone(&agent).keep_time());
+    tokio::spawn(crate::addresses::watch(Arc::clone(&agent), listen));
     tokio::spawn(upkeep::publish_profile(Arc::clone(&agent)));
     tokio::spawn(upkeep::watch_policies(Arc::clone(&agent)));
     tokio::spawn(notices::follow(Arc::clone(&agent), in_force));

@@ -1,8 +1,8 @@
 //! What a running agent does again and again: reads its policies and its machine, writes its peer cache.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aire_discovery::{CachedPeer, PeerCache};
@@ -67,18 +67,26 @@ impl Agent {
 
 /// What this node says about itself that does not change with load.
 pub(crate) struct OwnRecord {
-    addresses: OnceLock<Vec<SocketAddr>>,
+    addresses: Mutex<Vec<SocketAddr>>,
     app: Mutex<Option<AppProfile>>,
 }
 
 impl OwnRecord {
     pub(crate) fn new(app: Option<AppProfile>) -> Self {
-        OwnRecord { addresses: OnceLock::new(), app: Mutex::new(app) }
+        OwnRecord { addresses: Mutex::default(), app: Mutex::new(app) }
     }
 
     /// The agent listens.
     pub(crate) fn set_addresses(&self, advertise: &[SocketAddr], listen: SocketAddr) {
-        let _ = self.addresses.set(reachable_addresses(advertise, listen));
+        self.replace_addresses(reachable_addresses(advertise, listen));
+    }
+
+    pub(crate) fn replace_addresses(&self, addresses: Vec<SocketAddr>) {
+        *self.addresses.lock() = addresses;
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.lock().clone()
     }
 
     pub(crate) fn app(&self) -> Option<AppProfile> {
@@ -116,7 +124,7 @@ pub(crate) async fn publish_profile(agent: Arc<Agent>) {
             relays: agent.config.relay,
         };
         let body = RecordBody {
-            addresses: agent.own_record.addresses.get().cloned().unwrap_or_default(),
+            addresses: agent.own_record.addresses(),
             node,
             app: agent.own_record.app(),
             authority: agent.authority.is_some(),

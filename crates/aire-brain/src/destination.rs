@@ -19,6 +19,10 @@ const FIRST_MISSES: u32 = 3;
 const ALERT: u32 = 6;
 /// Payload this young proves a path alive whatever probes say.
 const ALIVE: Duration = Duration::from_secs(2);
+/// A link whose round trip fell to this share, and by so many milliseconds more, says that its path may be better.
+const FELL: f64 = 0.9;
+const FELL_LEAST_MS: f64 = 2.0;
+
 /// What a route is to the last decisions; orders how often it is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
@@ -50,6 +54,8 @@ pub(crate) struct Route {
     pub(crate) alert: u32,
     /// No probe before.
     pub(crate) rest_until: Time,
+    /// Round trip of the link to its first hop, as it was when that last led to a probe, milliseconds.
+    link_ms: Option<f64>,
     pub(crate) silent: bool,
     refused: Option<(Refusal, Time)>,
     refusals: u32,
@@ -70,6 +76,7 @@ impl Route {
             probed_at: None,
             alert: 0,
             rest_until: Time::ZERO,
+            link_ms: None,
             silent: false,
             refused: None,
             refusals: 0,
@@ -94,6 +101,21 @@ impl Route {
             self.probed = 0;
         }
         revived
+    }
+
+    /// What the link to the first hop measured, for nothing: where it fell, the route is looked at at once, as it may be
+    /// better than it was. True then.
+    pub(crate) fn hear_link(&mut self, link_ms: Option<f64>) -> bool {
+        let Some(heard) = link_ms.filter(|ms| ms.is_finite()) else { return false };
+        let before = *self.link_ms.get_or_insert(heard);
+        let fell = heard < FELL * before - FELL_LEAST_MS;
+        if fell || heard > before {
+            self.link_ms = Some(heard);
+        }
+        if fell {
+            self.probed_at = None;
+        }
+        fell
     }
 
     /// An answer is missing.

@@ -14,6 +14,8 @@ pub struct InstanceInfo {
     pub load: f64,
     /// It takes no new streams.
     pub draining: bool,
+    /// Round trip from here over our link, milliseconds; `None` without a link.
+    pub rtt_ms: Option<f64>,
 }
 
 /// A relay as the registry and our links know it.

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -36,8 +37,8 @@ pub(crate) enum Report {
     Abandoned { carrier: CarrierId },
     /// Source: a path changed for the worse, or was left.
     Rerank { path: Path, because: LeftBecause },
-    /// Source: streams wait and nothing is open.
-    NoPath,
+    /// Source: streams wait and nothing is open, or has been silent since.
+    NoPath { since: Time },
     /// Source: something for the operator.
     Path(PoolEvent),
     /// A carrier is gone, and why.
@@ -75,6 +76,8 @@ pub(super) struct CarrierSlot {
     pub(super) closer: Option<Waker>,
     pub(super) closing: Option<(CarrierClose, String)>,
     pub(super) reported: Time,
+    /// The address of this end.
+    pub(super) local: Option<IpAddr>,
 }
 
 #[derive(Default)]
@@ -220,6 +223,7 @@ impl Association {
                 closer: None,
                 closing: None,
                 reported: Time::ZERO,
+                local: None,
             };
             inner.carriers.insert(carrier, slot);
             inner.datagrams.handle_carrier_up(carrier, key);

@@ -45,6 +45,7 @@ pub(crate) async fn run(
         portion: Vec::new(),
         asked: Time::ZERO,
     };
+    association.note_local(id, carrier.local_ip());
     let end = poll_fn(|cx| task.poll(cx, &mut carrier)).await;
     let (close, why) = match end {
         End::Peer(code, reason) => (Some(code), format!("the peer closed it: {code} {reason}")),

@@ -135,7 +135,7 @@ impl Inner {
                 self.report(Report::Dial { carrier: carried(carrier), circuit, path, class });
             }
             PoolOutput::Rerank { path, because } => self.report(Report::Rerank { path, because }),
-            PoolOutput::NoPath { .. } => self.report(Report::NoPath),
+            PoolOutput::NoPath { since } => self.report(Report::NoPath { since }),
             PoolOutput::Event(event) => self.report(Report::Path(event)),
         }
     }

@@ -7,6 +7,7 @@ mod datagrams;
 pub(crate) mod flow;
 mod inner;
 mod keeper;
+mod network;
 pub(crate) mod stream;
 
 pub(crate) use association::{Association, OpenError, Report};

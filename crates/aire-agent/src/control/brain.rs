@@ -122,6 +122,7 @@ impl Control {
                     zone: member.body.node.zone.clone(),
                     load: member.body.node.cpu_load,
                     draining: member.body.draining,
+                    rtt_ms: self.links.get(member.node()).map(|link| link.stats().rtt.as_secs_f64() * 1000.0),
                 })
             })
             .collect();

@@ -21,6 +21,8 @@ struct Target {
     next: Time,
     failures: u32,
     dialling: bool,
+    /// Dial it although its node is linked: the link is from an address that we have lost.
+    again: bool,
     /// Configured by the operator: never forgotten.
     seed: bool,
 }
@@ -49,6 +51,7 @@ impl Dialler {
             next,
             failures: 0,
             dialling: false,
+            again: false,
             seed,
         });
         target.seed |= seed;
@@ -68,7 +71,8 @@ impl Dialler {
             if target.dialling || target.next > now {
                 continue;
             }
-            if target.node.as_ref().is_some_and(|node| *node == self.own || linked(node)) {
+            let again = std::mem::take(&mut target.again);
+            if target.node.as_ref().is_some_and(|node| *node == self.own || (linked(node) && !again)) {
                 target.next = now + LAST_RETRY;
                 continue;
             }
@@ -85,6 +89,14 @@ impl Dialler {
             target.failures = 0;
             target.node = Some(node.clone());
             target.next = now + FIRST_RETRY;
+        }
+    }
+
+    /// Our address changed: the nodes that are linked are dialled again, from the new one.
+    pub(crate) fn redial(&mut self, now: Time, linked: impl Fn(&NodeName) -> bool) {
+        let known = |target: &&mut Target| target.node.as_ref().is_some_and(&linked);
+        for target in self.targets.values_mut().filter(known) {
+            (target.again, target.failures, target.next) = (true, 0, now);
         }
     }
 
@@ -167,6 +179,20 @@ mod tests {
         assert_eq!(due(&mut dialler, Time::ZERO), [address(1)]);
         dialler.succeeded(Time::ZERO, address(1), &node("a"));
         assert!(due(&mut dialler, Time::from_millis(60_000)).is_empty());
+    }
+
+    #[test]
+    fn linked_nodes_are_dialled_again_from_another_address() {
+        let mut dialler = Dialler::new(node("m"));
+        dialler.offer(Time::ZERO, address(1), Some(&node("a")), false);
+        dialler.offer(Time::ZERO, address(2), Some(&node("m")), false);
+        dialler.offer(Time::ZERO, address(3), None, true);
+        let later = Time::from_millis(60_000);
+        assert_eq!(dialler.due(later, |_| true), [(address(3), None)]);
+        dialler.redial(later, |_| true);
+        assert_eq!(dialler.due(later, |_| true), [(address(1), Some(node("a")))]);
+        dialler.succeeded(later, address(1), &node("a"));
+        assert!(dialler.due(later + LAST_RETRY, |_| true).is_empty());
     }
 
     #[test]

@@ -34,6 +34,8 @@ struct Entry {
     ours: bool,
     /// Its address as we told it last.
     told: SocketAddr,
+    /// It replaced one from another address.
+    moved: bool,
     since: Time,
 }
 
@@ -65,6 +67,11 @@ impl Links {
     /// All links by the peer's name.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&NodeName, &Link)> {
         self.open.iter().map(|(node, entry)| (node, &entry.link))
+    }
+
+    /// Peers saw us at addresses that we do not have any more.
+    pub(super) fn forget_observed(&mut self) {
+        self.observed.clear();
     }
 
     /// How many there are.
@@ -121,12 +128,14 @@ impl Control {
             return None;
         }
         let ours_stays = self.node < node;
+        let mut moved = false;
         if let Some(old) = self.links.open.get(&node) {
             let fresh = now.since(old.since).as_secs() < 2;
             if fresh && old.ours == ours_stays && dialled.is_some() != ours_stays {
                 link.close(0, "another link to this node is open");
                 return None;
             }
+            moved = !fresh && dialled.is_none() && old.link.remote().ip() != link.remote().ip();
             old.link.close(0, "replaced by another link");
         }
         self.links.serial += 1;
@@ -136,11 +145,14 @@ impl Control {
         let dial = dialled.unwrap_or(remote);
         let is_new = self.links.open.insert(
             node.clone(),
-            Entry { link, serial, dial, ours: dialled.is_some(), told: remote, since: now },
+            Entry { link, serial, dial, ours: dialled.is_some(), moved, told: remote, since: now },
         );
         self.introductions.forget(now, &node);
         if is_new.is_none() {
             self.tell(Happening::new(Kind::LinkUp, format!("link to {node} at {remote}")).peer(&node));
+        }
+        if moved {
+            self.effects.push(Effect::Moved { node: node.clone() });
         }
         self.notices.handle_link_up(now, node.clone());
         self.registry.handle_link_up(now, node);
@@ -212,8 +224,12 @@ impl Control {
             return Some(entry.dial);
         }
         let known = self.registry.member(node).map_or(&[][..], |member| &member.body.addresses);
-        let same_host = known.iter().find(|address| address.ip() == entry.dial.ip());
-        same_host.or(known.first()).copied().or(Some(entry.dial))
+        // A link over QUIC follows the peer to another address.
+        let here = SocketAddr::new(entry.link.remote().ip(), entry.dial.port());
+        let same_host = known.iter().find(|address| address.ip() == here.ip());
+        // The record of one that moved may be on its way.
+        let elsewhere = known.first().filter(|_| !entry.moved);
+        same_host.or(elsewhere).copied().or(Some(here))
     }
 
     /// Somebody may be at `address`.

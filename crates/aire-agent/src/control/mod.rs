@@ -11,6 +11,7 @@ mod dialler;
 mod hop_gate;
 mod introductions;
 mod links;
+mod moved;
 mod notices;
 mod probes;
 mod reach;
@@ -81,6 +82,8 @@ pub(crate) enum Effect {
     CloseLink { link: Link, why: String },
     /// A peer is, or came back as, this run.
     Running { node: NodeName, run: Incarnation },
+    /// A peer is linked from another address than before: what was open to it is lost.
+    Moved { node: NodeName },
     /// Nodes came or went, or a way was granted or refused.
     TopologyChanged,
     /// Tell the operator.

@@ -83,7 +83,7 @@ impl Outgoing {
         let (first, way, bytes) = agent.control(|now, control| {
             let (first, preambles) =
                 control.circuits().preambles(now, circuit, class).ok_or("the circuit has no lease")?;
-            let way = control.way_to(&first).ok_or_else(|| format!("no link to {first}"))?;
+            let way = control.way_to_first(&first).ok_or_else(|| format!("no address of {first}"))?;
             let bytes: Vec<u8> = preambles.iter().flat_map(aire_wire::Preamble::encode).collect();
             Ok::<_, String>((first, way, bytes))
         })?;

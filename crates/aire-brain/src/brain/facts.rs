@@ -39,7 +39,21 @@ impl Brain {
         self.destinations.retain(|instance, _| instances.contains_key(instance));
         self.follow_interest(now);
         self.welcome_relays(now);
+        self.hear_links(now);
         self.disturb_all(now);
+    }
+
+    fn hear_links(&mut self, now: Time) {
+        for (instance, destination) in &mut self.destinations {
+            let direct = self.instances.get(instance).and_then(|info| info.rtt_ms);
+            for (path, route) in &mut destination.routes {
+                let relay = |node| self.relays.get(node).and_then(|relay| relay.rtt_ms);
+                let link_ms = path.relays().first().map_or(direct, relay);
+                if route.hear_link(link_ms) {
+                    self.prober.due_at = self.prober.due_at.min(now);
+                }
+            }
+        }
     }
 
     /// The app is wanted until then ([`Time::NEVER`] for what the configuration names). Opening streams

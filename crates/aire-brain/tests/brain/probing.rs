@@ -43,7 +43,14 @@ fn the_budget_holds_for_many_destinations_too() {
     for i in 0..100 {
         let name: aire_types::AppName = format!("a{i}").parse().unwrap();
         let instance = Instance { app: name.clone(), node: node(&format!("d{i}")) };
-        world.instances.push(InstanceInfo { instance, zone: String::new(), load: 0.0, draining: false });
+        let rtt_ms = None;
+        world.instances.push(InstanceInfo {
+            instance,
+            zone: String::new(),
+            load: 0.0,
+            draining: false,
+            rtt_ms,
+        });
         world.brain.handle_interest(world.now, &name, Time::NEVER);
     }
     world.publish();
@@ -157,6 +164,40 @@ fn a_large_portfolio_is_renewed_but_keeps_what_is_good() {
     assert!(seen.len() > 50, "only {} relays were looked at in an hour", seen.len());
     let best = world.path(Class::Interactive);
     assert!(world.links[&best].rtt_ms < 80.0, "{best}: {}", world.links[&best].rtt_ms);
+}
+
+#[test]
+fn a_path_whose_link_became_faster_is_looked_at_at_once() {
+    for seed in 0..64 {
+        let mut world = World::star(seed, link(240.0), &[("r1", link(60.0)), ("r2", link(100.0))]);
+        world.instances[0].rtt_ms = Some(240.0);
+        world.publish();
+        world.want();
+        world.path(Class::Interactive);
+        world.seconds(60);
+        assert_eq!(world.path(Class::Interactive), via("r1"), "seed {seed}");
+        world.links.insert(Path::DIRECT, link(16.0));
+        // a smoothed round trip falls by an eighth with each sign of life
+        world.instances[0].rtt_ms = Some(212.0);
+        world.publish();
+        world.seconds(15);
+        assert_eq!(world.path(Class::Interactive), Path::DIRECT, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_link_that_wavers_costs_few_probes() {
+    let probes = |wavers: bool| {
+        let mut world = World::star(7, link(60.0), &[("r1", link(100.0))]);
+        world.want();
+        for i in 0..600 {
+            world.instances[0].rtt_ms = Some(if wavers && i % 2 == 0 { 65.0 } else { 60.0 });
+            world.publish();
+            world.seconds(1);
+        }
+        world.probes
+    };
+    assert!(probes(true) <= probes(false) + 10, "{} instead of {}", probes(true), probes(false));
 }
 
 #[test]

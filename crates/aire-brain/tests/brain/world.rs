@@ -27,7 +27,7 @@ pub(crate) fn route(path: Path) -> RouteId {
 }
 
 pub(crate) fn instance_info(name: &str) -> InstanceInfo {
-    InstanceInfo { instance: at(name), zone: String::new(), load: 0.0, draining: false }
+    InstanceInfo { instance: at(name), zone: String::new(), load: 0.0, draining: false, rtt_ms: None }
 }
 
 /// How a path treats a probe.

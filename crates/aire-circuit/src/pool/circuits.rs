@@ -80,10 +80,12 @@ impl Pool {
 
     /// Doubles the wait before the path is tried again.
     pub(super) fn back_off(&mut self, now: Time, path: &Path, least: Duration) {
+        // Streams that wait for any path must not wait for the clock.
+        let most = if self.needs_rescue() { super::rescue::DIAL_AGAIN } else { self.config.backoff_most };
         let slot = self.slots.entry(path.clone()).or_default();
         let doubled = self.config.backoff.saturating_mul(1 << slot.failures.min(16));
         slot.failures = slot.failures.saturating_add(1);
-        let wait = doubled.max(least).min(self.config.backoff_most);
+        let wait = doubled.min(most).max(least).min(self.config.backoff_most);
         slot.retry_at = now + self.random.scale(wait, 0.8, 1.2);
     }
 

@@ -36,6 +36,7 @@ impl Pool {
             slot.retry_at = Time::ZERO;
         }
         self.leave.handle_up(now, carrier, path, hint);
+        self.help_late(carrier);
         self.reconcile(now);
     }
 
@@ -133,6 +134,7 @@ impl Pool {
                     if let Some(onto) = self.helper(now, carrier) {
                         self.outputs.push_back(PoolOutput::Hedge { from: carrier, onto });
                     }
+                    changed |= self.needs_rescue();
                 }
                 LeaveOutput::Ping { carrier } => self.outputs.push_back(PoolOutput::Ping { carrier }),
                 LeaveOutput::Recovered { .. } => {}

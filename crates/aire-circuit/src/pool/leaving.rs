@@ -22,6 +22,7 @@ impl Pool {
         if !self.carriers.contains_key(&carrier) {
             return;
         }
+        self.silent_since = Some(now - silent);
         self.lose(now, carrier, LeftBecause::Dead(silent));
         self.outputs.push_back(PoolOutput::Close { carrier, dead: true });
         self.forget(carrier);

@@ -7,6 +7,7 @@ mod inputs;
 mod leaving;
 mod moving;
 mod reconcile;
+mod rescue;
 mod state;
 
 pub use config::{LeftBecause, PoolConfig, PoolEvent, PoolOutput, Wants};

@@ -25,7 +25,9 @@ impl Pool {
         self.leave_degraded(now);
         self.choose_preferred(now);
         self.take_better(now);
-        self.close_unwanted(now);
+        if !self.needs_rescue() {
+            self.close_unwanted(now);
+        }
         self.tell_no_path(now);
         self.left.retain(|_, left| now < left.until + super::leaving::FORGIVEN * left.dwell);
     }
@@ -59,6 +61,12 @@ impl Pool {
         if self.draining {
             return;
         }
+        if self.needs_rescue() {
+            for path in self.rescues(now) {
+                self.open_on(now, path, 1);
+            }
+            return;
+        }
         for path in self.targets(now) {
             let wanted = if self.current().is_some() { self.carriers_wanted(&path) } else { 1 };
             let open = self
@@ -69,18 +77,23 @@ impl Pool {
             if open >= wanted {
                 continue;
             }
-            let slot = self.slots.entry(path.clone()).or_default();
-            if slot.retry_at > now {
-                continue;
+            self.open_on(now, path, wanted - open);
+        }
+    }
+
+    /// Opens `count` carriers on a path, after asking for its circuit where there is none.
+    fn open_on(&mut self, now: Time, path: Path, count: usize) {
+        let slot = self.slots.entry(path.clone()).or_default();
+        if slot.retry_at > now {
+            return;
+        }
+        match slot.state {
+            SlotState::Asked => {}
+            SlotState::None => {
+                slot.state = SlotState::Asked;
+                self.outputs.push_back(PoolOutput::Negotiate { path });
             }
-            match slot.state {
-                SlotState::Asked => {}
-                SlotState::None => {
-                    slot.state = SlotState::Asked;
-                    self.outputs.push_back(PoolOutput::Negotiate { path });
-                }
-                SlotState::Granted(circuit) => (open..wanted).for_each(|_| self.dial(now, &path, circuit)),
-            }
+            SlotState::Granted(circuit) => (0..count).for_each(|_| self.dial(now, &path, circuit)),
         }
     }
 
@@ -102,6 +115,7 @@ impl Pool {
         let any = || self.carriers.iter().find(|(_, carrier)| carrier.usable()).map(|(id, _)| *id);
         let Some(carrier) = first.or_else(any) else { return };
         self.prefer(carrier);
+        self.had_path = true;
         let after = self.no_path_since.take().map_or(Duration::ZERO, |since| now.since(since));
         if let Some(path) = self.path_of(carrier).cloned() {
             self.outputs.push_back(PoolOutput::Event(PoolEvent::Found { path, after }));
@@ -209,6 +223,7 @@ impl Pool {
         }
         self.release_idle_circuits(&[]);
         self.no_path_since = None;
+        self.had_path = false;
     }
 
     /// Everything about a carrier is forgotten; the preferred one is chosen anew by `reconcile`.
@@ -246,10 +261,12 @@ impl Pool {
     fn tell_no_path(&mut self, now: Time) {
         let waiting = self.wants.streams > 0 && self.preferred.is_none();
         if waiting && self.no_path_since.is_none() {
-            self.no_path_since = Some(now);
-            self.outputs.push_back(PoolOutput::NoPath { since: now });
+            let since = self.silent_since.take().unwrap_or(now);
+            self.no_path_since = Some(since);
+            self.outputs.push_back(PoolOutput::NoPath { since });
         }
         if !waiting {
+            self.silent_since = None;
             self.no_path_since = None;
         }
     }

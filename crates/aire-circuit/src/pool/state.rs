@@ -81,6 +81,10 @@ pub struct Pool {
     /// Since when there are more carriers than busy streams need.
     pub(super) surplus_since: Option<Time>,
     pub(super) no_path_since: Option<Time>,
+    /// Since when the last carrier that died of silence was silent.
+    pub(super) silent_since: Option<Time>,
+    /// A carrier was open since somebody wanted one.
+    pub(super) had_path: bool,
     /// No better path is taken before.
     pub(super) settled_at: Time,
     pub(super) draining: bool,
@@ -107,6 +111,8 @@ impl Pool {
             idle_since: Some(Time::ZERO),
             surplus_since: None,
             no_path_since: None,
+            silent_since: None,
+            had_path: false,
             settled_at: Time::ZERO,
             draining: false,
             next_carrier: config.first_carrier,
@@ -131,10 +137,13 @@ impl Pool {
             (None, None) => Some(carrier.dialled + self.config.dial_timeout),
             (Some(_), None) => None,
         });
+        let again = self.carriers.values().filter(|carrier| carrier.up.is_none());
+        let again = again.map(|carrier| carrier.dialled + super::rescue::DIAL_AGAIN);
         let retries = self.slots.values().map(|slot| slot.retry_at);
         let dwells = self.left.values().map(|left| left.until);
         let own = [idle, surplus, moving, Some(self.settled_at)].into_iter().flatten();
-        let own = own.chain(dials).chain(retries).chain(dwells).filter(|at| *at > self.now).min();
+        let own =
+            own.chain(dials).chain(again).chain(retries).chain(dwells).filter(|at| *at > self.now).min();
         [own, self.leave.poll_timeout()].into_iter().flatten().min()
     }
 

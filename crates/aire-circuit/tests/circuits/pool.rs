@@ -196,6 +196,81 @@ fn no_path_is_told_and_found_again() {
 }
 
 #[test]
+fn when_best_and_standby_die_at_once_all_others_are_tried_at_once() {
+    let mut stalls: Vec<Duration> = (0..40)
+        .map(|seed| {
+            let paths = [(via("r1"), 60), (via("r2"), 80), (via("r3"), 100), (Path::DIRECT, 120)];
+            let mut world = World::new(seed, &paths);
+            world.start();
+            world.run_for(Duration::from_millis(20_000 + seed * 7));
+            let at = world.now;
+            ["r1", "r2", "r3"].into_iter().for_each(|relay| world.kill(&via(relay)));
+            world.run_for(Duration::from_secs(10));
+            assert_eq!(world.pool.current(), Some(&Path::DIRECT), "seed {seed}");
+            let helped = world.log.iter().find(|(t, output)| {
+                *t > at
+                    && matches!(output, PoolOutput::Hedge { onto, .. } if world.channels.contains_key(onto))
+            });
+            helped.expect("helped").0.since(at)
+        })
+        .collect();
+    stalls.sort();
+    println!("helped after {:?} at the median, {:?} at worst", stalls[20], stalls[39]);
+    // a negotiation and a dial of three round trips on top of finding out
+    assert!(stalls[20] <= Duration::from_millis(4 * 120 + 100), "{:?}", stalls[20]);
+    assert!(stalls[39] <= Duration::from_secs(1), "{:?}", stalls[39]);
+}
+
+#[test]
+fn after_an_outage_of_everything_a_path_is_found_as_soon_as_a_hop_answers() {
+    for seed in 0..40 {
+        let mut world = three(seed);
+        let paths = [via("r1"), via("r2"), Path::DIRECT];
+        paths.iter().for_each(|path| world.kill(path));
+        world.run_for(Duration::from_millis(30_000 + seed * 31));
+        assert_eq!(world.pool.current(), None, "seed {seed}");
+        let at = world.now;
+        paths.iter().for_each(|path| world.revive(path));
+        world.run_for(Duration::from_secs(10));
+        let found =
+            world.moves().into_iter().find(|(t, event)| *t > at && matches!(event, PoolEvent::Found { .. }));
+        let found = found.expect("found").0.since(at);
+        // Here a hop takes 3 s to say that the next one does not answer.
+        assert!(found <= Duration::from_secs(4), "seed {seed}: {found:?}");
+        let dials = world.count(|output| matches!(output, PoolOutput::Dial { .. }));
+        assert!(dials <= 150, "seed {seed}: {dials} dials in half a minute");
+    }
+}
+
+#[test]
+fn streams_wait_since_the_last_sign_of_life() {
+    let mut world = three(11);
+    let at = world.now;
+    [via("r1"), via("r2"), Path::DIRECT].iter().for_each(|path| world.kill(path));
+    world.run_for(Duration::from_secs(10));
+    let since = world.log.iter().rev().find_map(|(_, output)| match output {
+        PoolOutput::NoPath { since } => Some(*since),
+        _ => None,
+    });
+    let since = since.expect("no path");
+    assert!(since <= at + Duration::from_millis(500), "{since:?} instead of {at:?}");
+}
+
+#[test]
+fn carriers_that_another_address_cost_are_opened_again_at_once_and_no_path_is_blamed() {
+    let mut world = three(12);
+    let at = world.now;
+    let all: Vec<_> = world.channels.keys().copied().collect();
+    world.pool.handle_network_changed(at, &all);
+    world.run_for(Duration::from_millis(300));
+    assert_eq!(world.pool.current(), Some(&via("r1")));
+    assert_eq!(world.pool.dwelling(&via("r1")), None);
+    world.run_for(Duration::from_secs(5));
+    assert_eq!(world.pool.standbys(), [&via("r2")]);
+    assert_eq!(world.count(|output| matches!(output, PoolOutput::Negotiate { .. })), 3);
+}
+
+#[test]
 fn a_circuit_that_a_hop_closes_is_left_at_once() {
     let mut world = three(8);
     let circuit = *world.circuits.iter().next().unwrap();

@@ -10,7 +10,7 @@ mod seal;
 mod write;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
@@ -104,6 +104,11 @@ impl Carrier {
     /// The kernel does not tell.
     pub fn tcp_info(&self) -> io::Result<TcpInfo> {
         TcpInfo::read(&self.tcp)
+    }
+
+    /// The address of this end; it may be lost while the carrier is open.
+    pub fn local_ip(&self) -> Option<IpAddr> {
+        self.tcp.local_addr().ok().map(|address| address.ip().to_canonical())
     }
 
     /// Gives back the memory of buffers that hold nothing. For carriers that have been idle for a while.

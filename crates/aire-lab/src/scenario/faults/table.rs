@@ -8,6 +8,9 @@ use super::round::Round;
 /// The worst stall that is aimed at wherever another path exists, milliseconds.
 const WORST_MS: f64 = 1000.0;
 
+/// What is let pass in a single round, milliseconds.
+const EXCUSED_MS: f64 = 2000.0;
+
 /// What came of all faults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Table {
@@ -34,6 +37,8 @@ pub struct Row {
     pub harmed: usize,
     /// Both aims are reached, and nobody was harmed.
     pub reached: bool,
+    /// Nobody was harmed, and the worst is what a busy machine excuses.
+    pub held: bool,
     /// Every round.
     pub rounds: Vec<Round>,
 }
@@ -56,6 +61,7 @@ impl Row {
             taken_s: (!taken.is_empty()).then(|| median(&taken)),
             harmed,
             reached: short && harmed == 0,
+            held: worst_ms <= if fault.kind.resets() { f64::INFINITY } else { EXCUSED_MS } && harmed == 0,
             rounds,
         }
     }

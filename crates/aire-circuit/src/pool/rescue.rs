@@ -1,0 +1,80 @@
+//! What is done when nothing that is open answers.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aire_types::{Path, Time};
+
+use super::config::PoolOutput;
+use super::state::{Carrier, Pool};
+use crate::health::CarrierId;
+
+/// So many paths of the ranking are tried at once.
+const PATHS: usize = 4;
+/// A dial of this age may hang on a network that has come back since: another one is tried beside it.
+pub(super) const DIAL_AGAIN: Duration = Duration::from_secs(1);
+
+impl Pool {
+    /// Are there streams, and no carrier that answers? Then whichever path comes up first is taken: the others may be as
+    /// dead as the one in use, and a connection that was silent for long may stay so when its path is well again.
+    pub(super) fn needs_rescue(&self) -> bool {
+        let mut usable = self.carriers.iter().filter(|(_, carrier)| carrier.usable()).peekable();
+        let silent = if usable.peek().is_some() {
+            usable.all(|(id, _)| self.leave.is_late(*id))
+        } else {
+            self.had_path
+        };
+        silent && self.wants.streams > 0 && !self.draining
+    }
+
+    /// The paths on which another carrier is tried now.
+    pub(super) fn rescues(&self, now: Time) -> BTreeSet<Path> {
+        let wanted = |path: &&Path| {
+            let on = |carrier: &&Carrier| carrier.path == **path && carrier.retire_at.is_none();
+            let dials = self.carriers.values().filter(on).filter(|carrier| carrier.up.is_none());
+            let recent = dials.into_iter().any(|carrier| now < carrier.dialled + DIAL_AGAIN);
+            !recent && self.carriers.values().filter(on).count() < self.config.max_per_path
+        };
+        self.ranking.iter().take(PATHS).filter(wanted).cloned().collect()
+    }
+
+    /// What is unacknowledged on late carriers goes out on the one that has just come up.
+    pub(super) fn help_late(&mut self, up: CarrierId) {
+        let late: Vec<CarrierId> = self
+            .carriers
+            .iter()
+            .filter(|(id, carrier)| **id != up && carrier.usable() && self.leave.is_late(**id))
+            .map(|(id, _)| *id)
+            .collect();
+        late.into_iter().for_each(|from| self.outputs.push_back(PoolOutput::Hedge { from, onto: up }));
+    }
+
+    /// These carriers are lost, and dials to be begun again, through no fault of their paths: an end has another address.
+    pub fn handle_network_changed(&mut self, now: Time, lost: &[CarrierId]) {
+        let over: Vec<CarrierId> = self
+            .carriers
+            .iter()
+            .filter(|(id, carrier)| carrier.up.is_none() || lost.contains(id))
+            .map(|(id, _)| *id)
+            .collect();
+        let stays = self.carriers.iter().find(|(id, carrier)| carrier.usable() && !over.contains(id));
+        if let Some(to) = stays.map(|(id, _)| *id) {
+            over.iter().for_each(|from| self.outputs.push_back(PoolOutput::MoveAll { from: *from, to }));
+        }
+        for carrier in over {
+            self.outputs.push_back(PoolOutput::Close { carrier, dead: true });
+            self.leave.handle_down(carrier);
+            self.carriers.remove(&carrier);
+            if self.preferred == Some(carrier) {
+                self.preferred = None;
+                self.moving = None;
+            }
+        }
+        for slot in self.slots.values_mut() {
+            slot.failures = 0;
+            slot.retry_at = Time::ZERO;
+        }
+        self.degraded.clear();
+        self.reconcile(now);
+    }
+}
