@@ -21,11 +21,21 @@ impl Clock {
         Time::ZERO + self.start.elapsed()
     }
 
+    /// When a moment of the wall clock comes, as that clock stands now; one that has passed comes at once.
+    pub(crate) fn at(&self, moment: SystemTime) -> Time {
+        self.now() + until(moment)
+    }
+
     /// When `at` is, for timers.
     pub(crate) fn instant(&self, at: Time) -> tokio::time::Instant {
         let offset = Duration::from_micros(at.as_micros().min(1 << 52));
         tokio::time::Instant::from_std(self.start + offset)
     }
+}
+
+/// How long until a moment of the wall clock; zero where it has passed.
+pub(crate) fn until(moment: SystemTime) -> Duration {
+    moment.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
 /// Wall time, seconds since 1970.

@@ -57,6 +57,7 @@ kinds! {
     PolicyLoaded = "policy-loaded" Info,
     PolicyInvalid = "policy-invalid" Warning,
     CertificateRenewed = "certificate-renewed" Info,
+    CertificateExpired = "certificate-expired" Warning,
     NoticeRejected = "notice-rejected" Warning,
     Revoked = "revoked" Warning,
     Reinstated = "reinstated" Info,

@@ -4,6 +4,7 @@ mod flow;
 
 use std::collections::btree_map::Entry;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -37,6 +38,8 @@ const JOIN_DEADLINE: Duration = Duration::from_secs(5);
 const TARGET_DEADLINE: Duration = Duration::from_secs(5);
 /// Associations of one peer: it needs one for each class, and some may be on their way out.
 const MAX_ASSOCIATIONS: usize = 64;
+/// Sources end carriers themselves when a certificate runs out; those that do not are ended so much later.
+const EXPIRED_GRACE: Duration = Duration::from_secs(2);
 /// An association without carriers is kept so long for its source to come back.
 const MEMORY: Duration = Duration::from_secs(120);
 
@@ -109,13 +112,23 @@ pub(crate) async fn receive(
                 }
             };
             let (circuit, neighbour) = (along.circuit, along.neighbour.clone());
-            if !incoming.association.carrier_up(id, along, joined.encoded_len(), received) {
+            let own = agent.membership.current().svid.not_after();
+            let expires = agent.clock.at(carrier.peer().not_after.min(own));
+            let counted = (joined.encoded_len(), received);
+            if !incoming.association.carrier_up(id, along, expires, counted) {
                 refuse(carrier, CarrierClose::Restarted, "the association has ended").await;
                 return None;
             }
             let association = Arc::clone(&incoming.association);
             let registered = ends::register(agent, circuit, neighbour, &association);
-            carrier::run(association, id, carrier, vec![joined], arrived).await;
+            let mut run = pin!(carrier::run(association, id, carrier, vec![joined], arrived));
+            tokio::select! {
+                () = &mut run => {}
+                () = tokio::time::sleep_until(agent.clock.instant(expires + EXPIRED_GRACE)) => {
+                    incoming.expired(agent, id);
+                    run.await;
+                }
+            }
             drop(registered);
             Some(incoming)
         }
@@ -362,6 +375,17 @@ impl Incoming {
             id: &stream_id(self.id, stream),
         };
         socket.write_all(&header.encode()).await
+    }
+
+    /// A certificate of one of its carriers ran out.
+    fn expired(&self, agent: &Agent, carrier: CarrierId) {
+        let text = format!(
+            "a carrier of {} outlived {}",
+            self.peer,
+            agent.whose_certificate_ran_out(&self.peer.node)
+        );
+        agent.tell(Happening::new(Kind::CertificateExpired, text).peer(&self.peer.node));
+        self.association.close_carrier(carrier, CarrierClose::Expired, "a certificate ran out");
     }
 
     /// Streams that a changed policy does not allow any more are reset.

@@ -209,6 +209,16 @@ async fn blocking(work: impl FnOnce() -> Result<(), MembershipError> + Send + 's
 }
 
 impl Agent {
+    /// Whose certificate ended what this node and `peer` share, and what to do.
+    pub(crate) fn whose_certificate_ran_out(&self, peer: &NodeName) -> String {
+        let whose = if self.membership.remaining(SystemTime::now()).is_zero() {
+            "this node's certificate".to_owned()
+        } else {
+            format!("the certificate of {peer}")
+        };
+        format!("{whose}, which ran out; is the authority reached from there?")
+    }
+
     /// The authority answered our renewal.
     pub(crate) fn take_renewal(self: &Arc<Self>, answer: Vec<u8>) {
         let agent = Arc::clone(self);

@@ -333,6 +333,14 @@ impl Outgoing {
     fn handle_path_event(&self, agent: &Arc<Agent>, event: PoolEvent) {
         let (kind, text, current) = match event {
             PoolEvent::Left { path, because, to } => {
+                if because == LeftBecause::Expired {
+                    let whose = agent.whose_certificate_ran_out(&self.instance.node);
+                    self.tell(
+                        agent,
+                        Kind::CertificateExpired,
+                        format!("carriers to {} end with {whose}", self.instance),
+                    );
+                }
                 if let (LeftBecause::Dead(silent), Some(_)) = (because, &to) {
                     agent.metrics.stalled(silent);
                 }
@@ -386,6 +394,7 @@ fn describe(because: LeftBecause) -> String {
         }
         LeftBecause::Degraded(Symptom::Lossy) => "it loses packets".to_owned(),
         LeftBecause::Degraded(Symptom::Unanswered) => "its probes are not answered".to_owned(),
+        LeftBecause::Expired => "a certificate ran out".to_owned(),
         LeftBecause::CircuitClosed(code) => format!("a hop closed the circuit: {code}"),
         LeftBecause::Better => "another one is better".to_owned(),
     }

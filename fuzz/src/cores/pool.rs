@@ -50,6 +50,9 @@ fn poke(pool: &mut Pool, choices: &mut Choices<'_>, now: Time) {
         6 | 7 => {
             let hint = choices.chance().then(|| choices.duration());
             pool.handle_up(now, carrier, hint);
+            if choices.chance() {
+                pool.handle_lifetime(now, carrier, choices.moment(now));
+            }
         }
         8 => pool.handle_failed(now, carrier),
         9 => pool.handle_down(now, carrier),

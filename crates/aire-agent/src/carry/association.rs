@@ -206,10 +206,16 @@ impl Association {
         ended
     }
 
-    /// Adds a carrier; its task is [`super::carrier::run`]. `sent` and `received` are the bytes of the frames that
-    /// joined it. False where nobody wants it any more.
+    /// Adds a carrier, whose certificates hold until `expires`; its task is [`super::carrier::run`]. `sent` and
+    /// `received` are the bytes of the frames that joined it. False where nobody wants it any more.
     #[must_use]
-    pub(crate) fn carrier_up(&self, carrier: CarrierId, along: Along, sent: usize, received: usize) -> bool {
+    pub(crate) fn carrier_up(
+        &self,
+        carrier: CarrierId,
+        along: Along,
+        expires: Time,
+        (sent, received): (usize, usize),
+    ) -> bool {
         let Along { circuit, path, neighbour, key } = along;
         self.with(|now, inner| {
             if inner.is_over() || !inner.keeper.awaits(carrier) {
@@ -228,10 +234,20 @@ impl Association {
             inner.carriers.insert(carrier, slot);
             inner.datagrams.handle_carrier_up(carrier, key);
             inner.core.handle_carrier_up(now, carrier, sent, received);
-            inner.keeper.up(now, carrier, &path);
+            inner.keeper.up(now, carrier, &path, expires);
             inner.relieve(now, carrier, &path);
             true
         })
+    }
+
+    /// Ends one carrier in order; its streams go on over others.
+    pub(crate) fn close_carrier(&self, carrier: CarrierId, code: CarrierClose, reason: &str) {
+        self.with(|_, inner| {
+            if let Some(slot) = inner.carriers.get_mut(&carrier) {
+                slot.closing = Some((code, reason.to_owned()));
+                inner.woken.extend(slot.closer.take());
+            }
+        });
     }
 
     /// A carrier has ended; `close` is what the peer said, if it said something.

@@ -22,9 +22,12 @@ impl Keeper {
         }
     }
 
-    pub(super) fn up(&mut self, now: Time, carrier: CarrierId, path: &Path) {
+    pub(super) fn up(&mut self, now: Time, carrier: CarrierId, path: &Path, expires: Time) {
         match self {
-            Keeper::Source(pool) => pool.handle_up(now, kept(carrier), None),
+            Keeper::Source(pool) => {
+                pool.handle_up(now, kept(carrier), None);
+                pool.handle_lifetime(now, kept(carrier), expires);
+            }
             Keeper::Destination(leave) => leave.handle_up(now, kept(carrier), path.clone(), None),
         }
     }

@@ -7,6 +7,7 @@ use aire_types::{NodeName, Time};
 use aire_wire::{DatagramHead, Message};
 use bytes::Bytes;
 
+use super::link_ends::Ends;
 use super::{Control, Effect};
 use crate::happening::{Happening, Kind};
 use crate::inspect::{Reading, Sight};
@@ -17,7 +18,7 @@ const VERSION: u64 = 1;
 /// The open links, one for each peer.
 #[derive(Default)]
 pub(crate) struct Links {
-    open: BTreeMap<NodeName, Entry>,
+    pub(super) open: BTreeMap<NodeName, Entry>,
     /// How others see us.
     observed: BTreeMap<NodeName, SocketAddr>,
     /// What they said of us when their link opened, for diagnosis.
@@ -25,23 +26,24 @@ pub(crate) struct Links {
     serial: u64,
 }
 
-struct Entry {
-    link: Link,
-    serial: u64,
+pub(super) struct Entry {
+    pub(super) link: Link,
+    pub(super) serial: u64,
     /// Where the peer can be dialled: its address as we see it with the port that it listens on.
-    dial: SocketAddr,
+    pub(super) dial: SocketAddr,
     /// We dialled it.
-    ours: bool,
+    pub(super) ours: bool,
     /// Its address as we told it last.
     told: SocketAddr,
     /// It replaced one from another address.
     moved: bool,
     since: Time,
+    pub(super) ends: Ends,
 }
 
 /// Names one link for its whole life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LinkSerial(u64);
+pub(crate) struct LinkSerial(pub(super) u64);
 
 impl Links {
     /// Is there a link to `node`?
@@ -136,16 +138,20 @@ impl Control {
                 return None;
             }
             moved = !fresh && dialled.is_none() && old.link.remote().ip() != link.remote().ip();
-            old.link.close(0, "replaced by another link");
+            // In a moment: what is on its way over it should arrive.
+            let why = "replaced by another link".to_owned();
+            self.effects.push(Effect::CloseLink { link: old.link.clone(), why });
         }
         self.links.serial += 1;
         let serial = self.links.serial;
         let remote = link.remote();
         let _ = link.send(self.hello(remote).encode());
         let dial = dialled.unwrap_or(remote);
+        let own = self.membership.current().svid.not_after();
+        let ends = Ends::new(now, crate::clock::until(own.min(link.peer().not_after)));
         let is_new = self.links.open.insert(
             node.clone(),
-            Entry { link, serial, dial, ours: dialled.is_some(), moved, told: remote, since: now },
+            Entry { link, serial, dial, ours: dialled.is_some(), moved, told: remote, since: now, ends },
         );
         self.introductions.forget(now, &node);
         if is_new.is_none() {

@@ -10,6 +10,7 @@ mod circuits;
 mod dialler;
 mod hop_gate;
 mod introductions;
+mod link_ends;
 mod links;
 mod moved;
 mod notices;
@@ -255,6 +256,7 @@ impl Control {
             self.dialler.poll_timeout(),
             self.introductions.poll_timeout(),
             self.routes.poll_timeout(),
+            self.links.poll_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -276,6 +278,7 @@ impl Control {
             self.brain.handle_timeout(now);
         }
         self.close_idle_routes(now);
+        self.end_links(now);
         self.pump(now);
     }
 

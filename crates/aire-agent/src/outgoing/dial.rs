@@ -30,6 +30,8 @@ impl Outgoing {
         path: Path,
         class: Class,
     ) {
+        // Before the handshake: a renewal in between only makes the carrier's life look shorter than it is.
+        let own = agent.membership.current().svid.not_after();
         let dialled = self.try_dial(&agent, circuit, class).await;
         self.state.lock().dials.remove(&id);
         let mut open = match dialled {
@@ -44,7 +46,8 @@ impl Outgoing {
         self.state.lock().failures.remove(&path);
         agent.control(|_, control| control.dialled(circuit));
         let neighbour = along.neighbour.clone();
-        if self.association.carrier_up(id, along, join.encoded_len(), 0) {
+        let expires = agent.clock.at(own.min(open.peer().not_after));
+        if self.association.carrier_up(id, along, expires, (join.encoded_len(), 0)) {
             let registered = ends::register(&agent, circuit, neighbour, &self.association);
             let association = Arc::clone(&self.association);
             tokio::spawn(async move {

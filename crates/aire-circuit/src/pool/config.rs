@@ -71,6 +71,8 @@ pub enum LeftBecause {
     Closed,
     /// It is not what it used to be.
     Degraded(Symptom),
+    /// The certificate of one of its ends ran out.
+    Expired,
     /// A hop closed the circuit.
     CircuitClosed(CircuitClose),
     /// A better one is ready.

@@ -3,6 +3,7 @@
 mod choose;
 mod circuits;
 mod config;
+mod expiry;
 mod inputs;
 mod leaving;
 mod moving;

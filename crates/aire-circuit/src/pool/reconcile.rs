@@ -16,12 +16,14 @@ impl Pool {
     pub(super) fn reconcile(&mut self, now: Time) {
         self.now = now;
         self.close_retired(now);
+        self.end_expired(now);
         if self.is_idle(now) {
             return self.close_all();
         }
         if self.idle_since.is_none() || !self.carriers.is_empty() {
             self.open_wanted(now);
         }
+        self.replace_stale(now);
         self.leave_degraded(now);
         self.choose_preferred(now);
         self.take_better(now);
@@ -72,7 +74,9 @@ impl Pool {
             let open = self
                 .carriers
                 .values()
-                .filter(|carrier| carrier.path == path && carrier.retire_at.is_none())
+                .filter(|carrier| {
+                    carrier.path == path && carrier.retire_at.is_none() && !carrier.is_stale(now)
+                })
                 .count();
             if open >= wanted {
                 continue;
@@ -100,7 +104,16 @@ impl Pool {
     fn dial(&mut self, now: Time, path: &Path, circuit: CircuitId) {
         let carrier = CarrierId(self.next_carrier);
         self.next_carrier += 1;
-        let state = Carrier { path: path.clone(), circuit, up: None, dialled: now, retire_at: None };
+        let state = Carrier {
+            path: path.clone(),
+            circuit,
+            up: None,
+            dialled: now,
+            retire_at: None,
+            expires: Time::NEVER,
+            refresh_at: Time::NEVER,
+            took_over: false,
+        };
         self.carriers.insert(carrier, state);
         let class = self.config.class;
         self.outputs.push_back(PoolOutput::Dial { carrier, circuit, path: path.clone(), class });
@@ -176,7 +189,9 @@ impl Pool {
         let mut on: Vec<CarrierId> = self
             .carriers
             .iter()
-            .filter(|(_, carrier)| carrier.retire_at.is_none() && carrier.path == current)
+            .filter(|(_, carrier)| {
+                carrier.retire_at.is_none() && !carrier.is_stale(now) && carrier.path == current
+            })
             .map(|(id, _)| *id)
             .collect();
         if on.len() <= wanted {

@@ -33,11 +33,21 @@ pub(super) struct Carrier {
     pub(super) dialled: Time,
     /// Its streams have moved; closed then.
     pub(super) retire_at: Option<Time>,
+    /// When the first of its certificates runs out.
+    pub(super) expires: Time,
+    /// From then on another one is to take its place.
+    pub(super) refresh_at: Time,
+    /// It took the place of another one.
+    pub(super) took_over: bool,
 }
 
 impl Carrier {
     pub(super) fn usable(&self) -> bool {
         self.up.is_some() && self.retire_at.is_none()
+    }
+
+    pub(super) fn is_stale(&self, now: Time) -> bool {
+        self.refresh_at <= now
     }
 }
 
@@ -142,8 +152,16 @@ impl Pool {
         let retries = self.slots.values().map(|slot| slot.retry_at);
         let dwells = self.left.values().map(|left| left.until);
         let own = [idle, surplus, moving, Some(self.settled_at)].into_iter().flatten();
-        let own =
-            own.chain(dials).chain(again).chain(retries).chain(dwells).filter(|at| *at > self.now).min();
+        let ends = self.carriers.values().flat_map(|carrier| [carrier.expires, carrier.refresh_at]);
+        let ends = ends.filter(|at| *at != Time::NEVER);
+        let own = own
+            .chain(dials)
+            .chain(again)
+            .chain(ends)
+            .chain(retries)
+            .chain(dwells)
+            .filter(|at| *at > self.now)
+            .min();
         [own, self.leave.poll_timeout()].into_iter().flatten().min()
     }
 
@@ -202,7 +220,8 @@ impl Pool {
             assert!(!usable, "a usable carrier, and none is preferred");
         }
         let mut per_path: BTreeMap<&Path, usize> = BTreeMap::new();
-        for carrier in self.carriers.values().filter(|carrier| carrier.retire_at.is_none()) {
+        let lasting = |carrier: &&Carrier| carrier.retire_at.is_none() && !carrier.is_stale(self.now);
+        for carrier in self.carriers.values().filter(lasting) {
             *per_path.entry(&carrier.path).or_insert(0) += 1;
         }
         assert!(

@@ -54,6 +54,10 @@ fn poke(pool: &mut Pool, random: &mut Random, now: Time) {
         6 | 7 => {
             let hint = random.chance(0.5).then(|| any_duration(random));
             pool.handle_up(now, carrier, hint);
+            if random.chance(0.5) {
+                let expires = any_time(random, now);
+                pool.handle_lifetime(now, carrier, expires);
+            }
         }
         8 => pool.handle_failed(now, carrier),
         9 => pool.handle_down(now, carrier),

@@ -7,6 +7,8 @@ mod cluster;
 #[cfg(test)]
 mod detection;
 #[cfg(test)]
+mod expiry;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod hostile;

@@ -37,6 +37,8 @@ pub(crate) struct World {
     next_message: Time,
     pub(crate) talking: bool,
     pub(crate) spacing: Duration,
+    /// Until when carriers that open now live.
+    pub(crate) expires: Box<dyn Fn(Time) -> Time>,
     count: u64,
     random: Random,
 }
@@ -60,6 +62,7 @@ impl World {
             next_message: Time::ZERO,
             talking: true,
             spacing: Duration::from_millis(10),
+            expires: Box::new(|_| Time::NEVER),
             count: 0,
             random: Random(seed),
         }
@@ -152,7 +155,10 @@ impl World {
                 self.pool.handle_granted(now, &path, circuit);
             }
             Later::Refuse(path, code) => self.pool.handle_refused(now, &path, code),
-            Later::Up(carrier) => self.pool.handle_up(now, carrier, None),
+            Later::Up(carrier) => {
+                self.pool.handle_up(now, carrier, None);
+                self.pool.handle_lifetime(now, carrier, (self.expires)(now));
+            }
             Later::Fail(carrier) => {
                 self.channels.remove(&carrier);
                 self.pool.handle_failed(now, carrier);

@@ -58,15 +58,37 @@ fn certificates_are_renewed_under_running_streams() {
     let first_ones = Instant::now();
     let mut running = client.connect();
     let renewals = |log: &str| log.matches("kind=\"certificate-renewed\"").count();
-    wait_for("renewals on both sides, and the end of the first certificates", || {
+    wait_for("renewals on both sides, and the end of the first two certificates", || {
         echo(&mut running, b"on the first certificate").unwrap();
-        let enough = renewals(&server.log()).min(renewals(&client.log())) >= 2;
-        (enough && first_ones.elapsed() > lifetime).then_some(())
+        let enough = renewals(&server.log()).min(renewals(&client.log())) >= 3;
+        (enough && first_ones.elapsed() > 2 * lifetime).then_some(())
     });
     drop(try_echo(client.door).expect("a connection with a later certificate"));
     echo(&mut running, b"still the same stream").unwrap();
     let status = client.document("/api/v1/status");
     assert_eq!((&status["streams"]["reset"], &status["ready"]), (&0.into(), &true.into()), "{status}");
+}
+
+#[test]
+fn streams_and_links_end_with_a_certificate_that_is_not_renewed() {
+    let mesh = Mesh::new();
+    let mut hub = mesh.hub("svid_s = 10\n");
+    let mut server = mesh.server("server", echo_service(), "");
+    let mut client = mesh.client("patience_s = 1\n");
+    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let mut running = client.connect();
+    hub.kill();
+    let alone = Instant::now();
+    echo(&mut running, b"while the certificates hold").unwrap();
+    let end = read_out(&mut running);
+    assert!(is_reset(&end), "a reset and not {end:?}");
+    assert!(alone.elapsed() < Duration::from_secs(18), "{:?}", alone.elapsed());
+    wait_for("the end of the link", || (client.document("/api/v1/status")["peers"] == 0).then_some(()));
+    let log = client.log();
+    assert!(
+        log.contains("kind=\"certificate-expired\"") && log.contains("is the authority reached"),
+        "{log}"
+    );
 }
 
 #[test]
