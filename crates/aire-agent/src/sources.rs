@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aire_identity::{Files, Issued};
+use aire_identity::{Files, Issued, WorkloadApi, WorkloadApiError};
 use aire_types::Role;
 
 use crate::agent::Agent;
@@ -14,12 +14,18 @@ use crate::membership::{Membership, MembershipError, Source};
 
 /// How often files are looked at.
 const FILES_INTERVAL: Duration = Duration::from_millis(500);
+/// How long to wait before a Workload API that is gone is asked again: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The membership that follows from an identity of another source.
 pub(crate) async fn obtain(config: &Config, from: &IdentityFrom) -> Result<Membership, MembershipError> {
     let wanted = config.app.as_ref().map(|served| Role::App(served.name.clone()));
     let (source, issued) = match from {
         IdentityFrom::Files(files) => (Source::Files(files.clone()), files.load(SystemTime::now())?),
+        IdentityFrom::WorkloadApi(api) => {
+            (Source::WorkloadApi(api.clone()), api.fetch(&config.node, wanted.as_ref()).await?)
+        }
     };
     let membership = Membership::new(source, issued)?;
     membership.check_role(&config.node, wanted.as_ref())?;
@@ -31,6 +37,7 @@ pub(crate) async fn keep_fresh(agent: Arc<Agent>) {
     match agent.membership.source().clone() {
         Source::Authority(_) => joining::rotate(agent).await,
         Source::Files(files) => follow_files(agent, files).await,
+        Source::WorkloadApi(api) => follow_api(agent, api).await,
     }
 }
 
@@ -60,6 +67,41 @@ async fn follow_files(agent: Arc<Agent>, files: Files) {
                     agent.certificate_stays(&error.to_string());
                 }
             }
+        }
+    }
+}
+
+/// An API that went away is asked again, as it may be back before the certificate runs out.
+async fn follow_api(agent: Arc<Agent>, api: WorkloadApi) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let begin = tokio::time::Instant::now();
+        let why = watch_api(&agent, &api).await;
+        agent.certificate_stays(&why.to_string());
+        // One that stayed for a while has only been restarted.
+        pause = if begin.elapsed() > LAST_PAUSE { FIRST_PAUSE } else { (pause * 2).min(LAST_PAUSE) };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Takes what the API issues until it is gone; says why.
+async fn watch_api(agent: &Arc<Agent>, api: &WorkloadApi) -> WorkloadApiError {
+    let identity = agent.membership.identity();
+    let mut updates = match api.watch().await {
+        Ok(updates) => updates,
+        Err(error) => return error,
+    };
+    loop {
+        let taken = match updates.next(&identity.node, Some(&identity.role)).await {
+            Ok(issued) => agent.adopt(issued),
+            Err(error @ (WorkloadApiError::Unreachable { .. } | WorkloadApiError::NotRegistered(_))) => {
+                return error;
+            }
+            Err(error @ WorkloadApiError::Failed { .. }) => return error,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = taken {
+            agent.certificate_stays(&error.to_string());
         }
     }
 }

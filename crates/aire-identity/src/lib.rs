@@ -1,7 +1,7 @@
 //! Who a workload is, and how it proves it: the mesh certificate authority, enrolment tokens, SVIDs, their
 //! rotation, and the TLS configurations that rest on them.
 //!
-//! No sockets and no runtime: the caller moves bytes and passes the time of day. [`Authority`], [`NodeKey`],
+//! No sockets and no runtime, but for [`WorkloadApi`]: the caller moves bytes and passes the time of day. [`Authority`], [`NodeKey`],
 //! [`Svid`] and [`TrustBundle`] read and write small files with `fsync`, so an asynchronous caller runs them on a
 //! blocking thread.
 //!
@@ -9,6 +9,8 @@
 //! a connection with [`enrol_client_config`], [`Authority::answer`] on the other end,
 //! [`EnrolResponse::accept_enrolment`], [`Svid::save`]. From then on [`Rotation`] says when to send
 //! [`EnrolRequest::renewal`] over a mutually authenticated connection.
+//!
+//! Other sources of identities are [`Files`] and [`WorkloadApi`]; what they give is an [`Issued`].
 
 mod authority;
 mod csr;
@@ -29,6 +31,7 @@ mod tls;
 mod token;
 mod trust;
 mod verifier;
+mod workload_api;
 
 pub use authority::{Authority, CA_LIFETIME, CLOCK_SKEW, EnrolError, NoticeError, SVID_LIFETIME};
 pub use digest::Fingerprint;
@@ -45,3 +48,4 @@ pub use svid::Svid;
 pub use tls::{TlsError, client_config, enrol_client_config, enrol_server_config, server_config};
 pub use token::{Scope, Token, TokenError};
 pub use trust::{TrustBundle, TrustError, Verified};
+pub use workload_api::{Updates, WorkloadApi, WorkloadApiError};

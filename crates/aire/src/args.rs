@@ -176,6 +176,9 @@ pub(crate) struct Run {
     /// Certificates of the authorities to trust
     #[arg(long, value_name = "FILE")]
     pub(crate) identity_ca: Option<PathBuf>,
+    /// Take the SVID from this SPIFFE Workload API (env: from SPIFFE_ENDPOINT_SOCKET)
+    #[arg(long, value_name = "unix:///SOCKET|env")]
+    pub(crate) spiffe: Option<String>,
     /// Name of this node (default: the machine's)
     #[arg(long)]
     pub(crate) node: Option<String>,

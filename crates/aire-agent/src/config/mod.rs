@@ -356,6 +356,8 @@ mod tests {
             ("node = \"n\"\ndrain_s = 9000000000000000000", "drain_s"),
             ("node = \"n\"\njoin = \"t\"\nauthority = \"d\"", "join"),
             ("node = \"n\"\n[identity]\ncertificate = \"c\"\nca = \"a\"", "identity.key"),
+            ("node = \"n\"\n[identity]\nspiffe = \"here\"", "identity.spiffe"),
+            ("node = \"n\"\n[identity]\nspiffe = \"unix:///s\"\nca = \"a\"", "identity.spiffe"),
             (
                 "node = \"n\"\njoin = \"t\"\n[identity]\ncertificate = \"c\"\nkey = \"k\"\nca = \"a\"",
                 "identity",

@@ -66,6 +66,8 @@ pub struct RawIdentity {
     pub key: Option<PathBuf>,
     /// The authorities' certificates, PEM.
     pub ca: Option<PathBuf>,
+    /// A SPIFFE Workload API: its address, or `env`.
+    pub spiffe: Option<String>,
 }
 
 /// A configuration as written in a file or given by flags.
@@ -190,6 +192,7 @@ impl RawIdentity {
             certificate: flags.certificate.or(self.certificate),
             key: flags.key.or(self.key),
             ca: flags.ca.or(self.ca),
+            spiffe: flags.spiffe.or(self.spiffe),
         }
     }
 }

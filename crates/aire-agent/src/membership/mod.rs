@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use aire_identity::{
     Files, FilesError, Issued, JoinError, MessageError, NodeKey, StateError, Svid, TlsError, TokenError,
-    TrustBundle, TrustError, Verified,
+    TrustBundle, TrustError, Verified, WorkloadApi, WorkloadApiError,
 };
 use aire_types::{Identity, NodeName, Role};
 use aire_wire::{ALPN_CARRIER, ALPN_ENROL, ALPN_LINK};
@@ -60,6 +60,9 @@ pub enum MembershipError {
     /// The files of an identity.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// The Workload API.
+    #[error(transparent)]
+    WorkloadApi(#[from] WorkloadApiError),
     /// The token.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -84,6 +87,8 @@ pub(crate) enum Source {
     Authority(PathBuf),
     /// Files that somebody else writes.
     Files(Files),
+    /// A SPIFFE Workload API.
+    WorkloadApi(WorkloadApi),
 }
 
 impl Source {
@@ -92,6 +97,7 @@ impl Source {
         match self {
             Source::Authority(_) => "authority",
             Source::Files(_) => "files",
+            Source::WorkloadApi(_) => "workload-api",
         }
     }
 
@@ -104,6 +110,10 @@ impl Source {
             Source::Files(files) => (
                 format!("{} is the certificate", files.certificate.display()),
                 "start with the --node and --app that it names, or have another certificate issued",
+            ),
+            Source::WorkloadApi(api) => (
+                format!("{} gave the certificate", api.endpoint()),
+                "start with the --node and --app that are registered, or register others",
             ),
         }
     }
