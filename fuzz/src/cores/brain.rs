@@ -60,6 +60,7 @@ fn poke(brain: &mut Brain, choices: &mut Choices<'_>, now: Time, probes: &[u64])
             let instances = (0..choices.below(8)).map(|_| InstanceInfo {
                 instance: instance(choices),
                 zone: String::new(),
+                rtt_ms: choices.chance().then(|| choices.float()),
                 load: choices.float(),
                 draining: choices.chance(),
             });

@@ -110,6 +110,7 @@ impl Effect {
             Effect::CloseLink { .. } => "closing a link",
             Effect::Running { .. } => "noting a peer's run",
             Effect::TopologyChanged => "telling of a changed topology",
+            Effect::Moved { .. } => "following a peer to its new address",
             Effect::Tell(_) => "telling the operator",
         }
     }
