@@ -120,7 +120,7 @@ fn a_document_is_printed_as_it_is_or_as_a_table() {
     let agent = service("200 OK", document).to_string();
     assert_eq!(done(&["streams", "--json", "--admin", &agent]), format!("{document}\n"));
     let table = done(&["streams", "--admin", &agent]);
-    assert!(table.starts_with("ID  APP  PEER  CLASS  PATH "), "{table}");
+    assert!(table.starts_with("ID  APP  PEER  CLASS  SPEAKS  PATH "), "{table}");
     assert_eq!(table.lines().count(), 2);
     assert_eq!(fails(&["status", "--admin", &agent], "another version"), 1);
 }
