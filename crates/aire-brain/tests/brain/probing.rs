@@ -168,6 +168,7 @@ fn a_large_portfolio_is_renewed_but_keeps_what_is_good() {
 
 #[test]
 fn a_path_whose_link_became_faster_is_looked_at_at_once() {
+    let mut seconds = Vec::new();
     for seed in 0..64 {
         let mut world = World::star(seed, link(240.0), &[("r1", link(60.0)), ("r2", link(100.0))]);
         world.instances[0].rtt_ms = Some(240.0);
@@ -180,9 +181,15 @@ fn a_path_whose_link_became_faster_is_looked_at_at_once() {
         // a smoothed round trip falls by an eighth with each sign of life
         world.instances[0].rtt_ms = Some(212.0);
         world.publish();
-        world.seconds(15);
-        assert_eq!(world.path(Class::Interactive), Path::DIRECT, "seed {seed}");
+        let taken_after = (0..40).find(|_| {
+            world.seconds(1);
+            world.path(Class::Interactive) == Path::DIRECT
+        });
+        seconds.push(taken_after.unwrap_or_else(|| panic!("seed {seed}: not taken")) + 1);
     }
+    // Some wait for their turn, so that not all agents move at once.
+    seconds.sort_unstable();
+    assert!(seconds[32] <= 5 && seconds[58] <= 20, "{seconds:?}");
 }
 
 #[test]

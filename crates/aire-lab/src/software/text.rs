@@ -38,7 +38,7 @@ mod tests {
         assert_eq!(number_after(text, "tps"), Some(19.25));
         assert_eq!(number_after(text, "latency"), None);
         assert_eq!(milliseconds("1.20s"), Some(1200.0));
-        assert_eq!(milliseconds("950.00us"), Some(0.95));
+        assert_eq!(milliseconds("250.00us"), Some(0.25));
         assert_eq!(milliseconds("95"), None);
     }
 }
