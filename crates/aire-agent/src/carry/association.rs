@@ -9,6 +9,7 @@ use aire_stream::datagram::Datagrams;
 use aire_stream::{Association as Core, Budget, CarrierId, Config, OpenRefused, Side};
 use aire_types::{AppName, Class, NodeName, Path, Protocol, Time};
 use aire_wire::{CarrierClose, CircuitId, ResetCode, StreamId};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
@@ -88,6 +89,8 @@ pub(super) struct StreamSlot {
     pub(super) reset: Option<ResetCode>,
     /// Of a flow: where its datagrams go.
     pub(super) delivery: Option<Arc<Delivery>>,
+    /// Datagrams that came before there was a delivery: over another way than OPENED, they may overtake it.
+    pub(super) early: Vec<Bytes>,
 }
 
 impl Association {

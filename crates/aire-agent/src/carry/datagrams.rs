@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use aire_stream::datagram::{Rejected, Unsent, Way, encode_record};
-use aire_types::{NodeName, Path};
+use aire_types::{NodeName, Path, Protocol};
 use aire_wire::{CircuitId, DatagramHead, RELAYED_DATAGRAM, StreamId};
+use bytes::Bytes;
 
 use super::association::Association;
 use super::cipher::Seal;
@@ -33,6 +34,9 @@ pub(crate) enum Departure {
     /// There is no way now.
     Nowhere,
 }
+
+/// Datagrams that a flow keeps until it is attached.
+const MAX_EARLY: usize = 8;
 
 impl Association {
     /// Seals a datagram for the way that the stream takes now. `link`: how much the link to a neighbour carries.
@@ -82,8 +86,15 @@ impl Association {
             let inner = &mut *guard;
             match inner.datagrams.open(head, datagram) {
                 Ok((stream, payload)) => {
-                    let delivery = inner.streams.get(&stream).and_then(|slot| slot.delivery.clone());
-                    delivery.map(|delivery| (delivery, payload))
+                    let is_flow =
+                        inner.core.stream(stream).is_some_and(|state| state.protocol == Protocol::Udp);
+                    let slot = inner.streams.get_mut(&stream).filter(|_| is_flow);
+                    slot.and_then(|slot| {
+                        if slot.delivery.is_none() && slot.early.len() < MAX_EARLY {
+                            slot.early.push(Bytes::copy_from_slice(payload));
+                        }
+                        slot.delivery.clone().map(|delivery| (delivery, payload))
+                    })
                 }
                 Err(Rejected::UnknownKey) => return false,
                 Err(why) => {
@@ -101,8 +112,13 @@ impl Association {
 
     /// From now on datagrams of the flow are delivered there.
     pub(crate) fn attach(&self, stream: StreamId, delivery: &Arc<Delivery>) {
-        if let Some(slot) = self.inner.lock().streams.get_mut(&stream) {
+        let early = self.inner.lock().streams.get_mut(&stream).map(|slot| {
             slot.delivery = Some(Arc::clone(delivery));
+            std::mem::take(&mut slot.early)
+        });
+        for payload in early.into_iter().flatten() {
+            delivery.count_in(payload.len());
+            delivery.deliver(self.clock.now(), &payload);
         }
     }
 
