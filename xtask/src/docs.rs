@@ -89,15 +89,14 @@ impl Help<'_> {
     }
 }
 
-/// The subcommand: one word, or two for the commands that have commands.
+/// The subcommand: one word, or more for the commands that have commands.
 fn verb(words: &[&str]) -> Vec<String> {
-    let nested = matches!(words.first(), Some(&"mesh" | &"policy"));
-    words
-        .iter()
-        .take(if nested { 2 } else { 1 })
-        .filter(|word| !word.starts_with('-'))
-        .map(|word| (*word).to_owned())
-        .collect()
+    let length = match words {
+        ["mesh", "policy", ..] => 3,
+        ["mesh" | "policy", ..] => 2,
+        _ => 1,
+    };
+    words.iter().take(length).filter(|word| !word.starts_with('-')).map(|word| (*word).to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -115,8 +114,9 @@ mod tests {
     }
 
     #[test]
-    fn verbs_have_one_or_two_words() {
+    fn verbs_have_one_to_three_words() {
         assert_eq!(verb(&["mesh", "create", "x"]), ["mesh", "create"]);
+        assert_eq!(verb(&["mesh", "policy", "publish", "x"]), ["mesh", "policy", "publish"]);
         assert_eq!(verb(&["run", "--node"]), ["run"]);
     }
 }
