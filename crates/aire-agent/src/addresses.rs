@@ -46,9 +46,9 @@ impl Agent {
         let any_lost = !lost.is_empty();
         self.control(|now, control| control.addresses_changed(now, addresses, any_lost));
         if any_lost {
-            let outgoing: Vec<_> = self.outgoing.lock().values().cloned().collect();
+            let outgoing = self.all_outgoing();
             outgoing.iter().for_each(|held| held.association.addresses_lost(lost));
-            let incoming: Vec<_> = self.incoming.lock().values().cloned().collect();
+            let incoming = self.all_incoming();
             incoming.iter().for_each(|held| held.association.addresses_lost(lost));
         }
     }

@@ -232,7 +232,7 @@ impl Agent {
                 self.destination_restarted(&node, run);
             }
             Effect::Moved { node } => {
-                let outgoing: Vec<_> = self.outgoing.lock().values().cloned().collect();
+                let outgoing = self.all_outgoing();
                 let to = outgoing.iter().filter(|held| held.instance.node == node);
                 to.for_each(|held| held.association.peer_moved());
             }

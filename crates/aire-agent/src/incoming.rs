@@ -365,8 +365,7 @@ impl Incoming {
         socket: &mut TcpStream,
     ) -> std::io::Result<()> {
         // A record's addresses are the caller's own claim, and applications may trust addresses.
-        let seen =
-            agent.control(|_, control| control.links().get(&self.peer.node).map(|link| link.remote().ip()));
+        let seen = agent.link_to(&self.peer.node).map(|link| link.remote().ip());
         let header = ProxyHeader {
             source: seen,
             destination: socket.peer_addr()?,

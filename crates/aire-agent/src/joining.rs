@@ -190,7 +190,7 @@ async fn renew(agent: &Arc<Agent>) -> Result<(), String> {
     let request = agent.membership.renewal().map_err(|error| error.to_string())?;
     let before = agent.membership.current();
     let renewed = agent.renewed.notified();
-    if !agent.control(|_, control| control.ask_renewal(request)) {
+    if !agent.look(|control| control.ask_renewal(request)) {
         return Err("no authority is linked".to_owned());
     }
     let _ = timeout(RENEWAL_DEADLINE, renewed).await;
@@ -234,11 +234,7 @@ impl Agent {
     /// A member wants a new certificate of the authority that we hold.
     pub(crate) fn answer_renewal(self: &Arc<Self>, from: NodeName, request: Vec<u8>) {
         let Some(authority) = self.authority.clone() else { return };
-        let Some(leaf) =
-            self.control(|_, control| control.links().get(&from).map(|link| link.peer().leaf.clone()))
-        else {
-            return;
-        };
+        let Some(link) = self.link_to(&from) else { return };
         match self.renewals.lock().ask(self.clock.now(), &from) {
             Decision::Answer => {}
             Decision::Ignore { first } => {
@@ -252,7 +248,7 @@ impl Agent {
         let agent = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             let now = SystemTime::now();
-            let chain = [rustls::pki_types::CertificateDer::from(leaf)];
+            let chain = [rustls::pki_types::CertificateDer::from(&link.peer().leaf[..])];
             let Ok(peer) = agent.membership.trust().verify(&chain, now) else { return };
             let answer = match EnrolRequest::decode(&request) {
                 Ok(request) => match authority.answer(&request, Some(&peer), now) {
@@ -265,7 +261,7 @@ impl Agent {
                 },
                 Err(_) => return,
             };
-            agent.control(|_, control| control.answer_renewal(&from, answer.encode()));
+            agent.look(|control| control.answer_renewal(&from, answer.encode()));
         });
     }
 }

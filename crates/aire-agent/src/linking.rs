@@ -79,7 +79,7 @@ pub(crate) fn examine(agent: &Arc<Agent>, records: Vec<Record>) -> Vec<Examined>
         .filter_map(|record| {
             let claimed = aire_identity::claimed_identity(&record.leaf).map(|identity| identity.node);
             if let Some(owner) = &claimed
-                && !agent.control(|_, control| control.wants_record(owner, &record))
+                && !agent.look(|control| control.wants_record(owner, &record))
             {
                 return None;
             }

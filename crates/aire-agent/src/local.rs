@@ -68,7 +68,7 @@ pub(crate) async fn keep_warm(agent: Arc<Agent>) {
     loop {
         let changed = agent.topology_changed.notified();
         for to in &agent.config.to {
-            let class = to.class.unwrap_or_else(|| agent.control(|_, control| control.class_of(&to.app)));
+            let class = to.class.unwrap_or_else(|| agent.look(|control| control.class_of(&to.app)));
             if let Some(route) = agent.control(|now, control| control.place(now, &to.app, class)) {
                 Outgoing::find(&agent, &route.instance, class);
             }
@@ -140,7 +140,7 @@ fn class_of(
 ) -> Class {
     let configured = agent.config.to.iter().find(|to| (to.protocol, to.listen) == (protocol, listener));
     let class = configured.and_then(|to| to.class).or(asked);
-    class.unwrap_or_else(|| agent.control(|_, control| control.class_of(app)))
+    class.unwrap_or_else(|| agent.look(|control| control.class_of(app)))
 }
 
 /// The application's socket, without what went ahead.

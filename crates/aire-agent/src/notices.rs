@@ -55,7 +55,7 @@ pub(crate) fn restore(agent: &Arc<Agent>) -> Result<(), RunError> {
 pub(crate) async fn follow(agent: Arc<Agent>, mut done: NoticeVersions) {
     loop {
         for kind in ORDER {
-            let newest = agent.control(|_, control| control.notice(kind).cloned());
+            let newest = agent.look(|control| control.notice(kind).cloned());
             let Some(notice) = newest.filter(|notice| notice.version > done.of(kind)) else { continue };
             done.set(kind, notice.version);
             tokio::join!(agent.carry_out_notice(&notice), keep(&agent, notice.clone()));
@@ -102,7 +102,7 @@ fn look(agent: &Arc<Agent>) -> Result<(), String> {
     let Some(authority) = &agent.authority else { return Ok(()) };
     for kind in ORDER {
         let written = authority.versions(kind).map_err(|error| error.to_string())?.last().copied();
-        let held = agent.control(|_, control| control.notice(kind).cloned());
+        let held = agent.look(|control| control.notice(kind).cloned());
         let (written, known) = (written.unwrap_or(0), held.as_ref().map_or(0, |notice| notice.version));
         if written > known {
             let notice = authority.notice_of(kind, written).map_err(|error| error.to_string())?;
@@ -199,7 +199,7 @@ impl Agent {
     /// Ends the associations with revoked peers; all, where this node is revoked itself.
     fn cut_revoked(self: &Arc<Self>) {
         let own = self.revoked();
-        let incoming: Vec<_> = self.incoming.lock().values().cloned().collect();
+        let incoming = self.all_incoming();
         for held in incoming {
             if let Some(why) = own.clone().or_else(|| self.why_revoked(held.peer())) {
                 held.end(self, ResetCode::Revoked, CarrierClose::Revoked, &why);

@@ -373,7 +373,7 @@ impl Outgoing {
 impl Agent {
     /// A peer has come back as this run: its earlier runs' memory of our streams is gone.
     pub(crate) fn destination_restarted(&self, node: &NodeName, run: Incarnation) {
-        let outgoing: Vec<_> = self.outgoing.lock().values().cloned().collect();
+        let outgoing = self.all_outgoing();
         for held in outgoing.iter().filter(|held| held.instance.node == *node) {
             let known = held.state.lock().incarnation;
             if known.is_some_and(|known| known < run) {

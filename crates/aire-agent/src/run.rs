@@ -35,7 +35,7 @@ pub async fn run(config: Config, log: Log) -> Result<(), RunError> {
 
     let agent = Agent::new(config, membership, authority, gate, underlay);
     notices::restore(&agent)?;
-    let in_force = agent.control(|_, control| control.notice_versions());
+    let in_force = agent.look(|control| control.notice_versions());
     let credentials = NodeCredentials {
         membership: Arc::clone(&agent.membership),
         is_authority: agent.authority.is_some(),

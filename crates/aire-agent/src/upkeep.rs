@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use crate::agent::Agent;
 use crate::happening::{Happening, Kind};
+use crate::incoming::Incoming;
 use crate::machine::{LoadMeter, read_posture};
 use crate::outgoing::Outgoing;
 use crate::run::reachable_addresses;
@@ -58,7 +59,7 @@ impl Agent {
     /// Cuts what the policies do not allow any more. Streams first: their ends hear why over their carriers, which would
     /// be cut without a word if the circuits went first.
     pub(crate) async fn reauthorize(self: &Arc<Self>) {
-        let incoming: Vec<_> = self.incoming.lock().values().cloned().collect();
+        let incoming = self.all_incoming();
         incoming.iter().for_each(|incoming| incoming.reauthorize(self));
         tokio::time::sleep(HEAD_START).await;
         self.control(|now, control| control.reauthorize(now));
@@ -148,7 +149,7 @@ impl Agent {
     fn end_idle_associations(self: &Arc<Self>) {
         for held in self.all_outgoing() {
             let instance = &held.instance;
-            let exists = self.control(|_, control| {
+            let exists = self.look(|control| {
                 control.registry().instances(&instance.app).any(|member| *member.node() == instance.node)
             });
             held.end_if_idle(self, exists);
@@ -193,7 +194,7 @@ pub(crate) async fn keep_cache(agent: Arc<Agent>, cache: PeerCache) {
 }
 
 fn linked_peers(agent: &Arc<Agent>) -> Vec<CachedPeer> {
-    agent.control(|_, control| {
+    agent.look(|control| {
         let linked: Vec<_> = control.links().iter().map(|(node, _)| node.clone()).collect();
         linked
             .into_iter()
@@ -239,7 +240,7 @@ pub(crate) async fn drain(agent: &Arc<Agent>) {
     for held in agent.all_outgoing() {
         held.association.reset_all(ResetCode::Draining);
     }
-    let incoming: Vec<_> = agent.incoming.lock().values().cloned().collect();
+    let incoming = agent.all_incoming();
     incoming.iter().for_each(|held| held.association.reset_all(ResetCode::Draining));
     wait_until(LAST_WORDS, || agent.ledger.len() == 0).await;
     let outgoing = agent.all_outgoing();
@@ -265,6 +266,11 @@ async fn wait_until(patience: Duration, done: impl Fn() -> bool) -> bool {
 }
 
 impl Agent {
+    /// All associations that others opened with this agent.
+    pub(crate) fn all_incoming(&self) -> Vec<Arc<Incoming>> {
+        self.incoming.lock().values().cloned().collect()
+    }
+
     /// All associations that this agent opened.
     pub(crate) fn all_outgoing(&self) -> Vec<Arc<Outgoing>> {
         self.outgoing.lock().values().cloned().collect()

@@ -40,7 +40,7 @@ impl Office {
         let agent = &self.0;
         let identity = agent.membership.identity();
         let now = agent.clock.now();
-        let links = agent.control(|_, control| control.links().len());
+        let links = agent.look(|control| control.links().len());
         let policy = agent.control(|_, control| control.brain().policy().to_owned());
         let (open_in, open_out) = agent.ledger.bytes(now);
         let totals = &agent.totals;
@@ -77,7 +77,7 @@ impl Office {
             svid_expires_s: i64::try_from(agent.membership.remaining(SystemTime::now()).as_secs()).ok(),
             draining: agent.is_draining(),
             revoked: agent.revoked(),
-            notices: agent.control(|_, control| control.notice_versions()),
+            notices: agent.look(|control| control.notice_versions()),
             listen: agent.endpoint.get().map(aire_net::Endpoint::local_addr).into_iter().collect(),
         }
     }
@@ -167,11 +167,11 @@ impl Office {
     }
 
     fn explain_now(&self, app: &AppName) -> Option<Explanation> {
-        let known = self.0.control(|_, control| control.registry().instances(app).next().is_some());
+        let known = self.0.look(|control| control.registry().instances(app).next().is_some());
         if !known {
             return None;
         }
-        let class = self.0.control(|_, control| control.class_of(app));
+        let class = self.0.look(|control| control.class_of(app));
         let explained = self.0.control(|now, control| control.brain().explain(now, app, class));
         let mut routes = self.routes_now(Some(app));
         if routes.is_empty()
@@ -191,7 +191,7 @@ impl Office {
 
     async fn ping_app(&self, app: AppName, via: Option<Path>) -> Result<PingReport, Problem> {
         let agent = &self.0;
-        let class = agent.control(|_, control| control.class_of(&app));
+        let class = agent.look(|control| control.class_of(&app));
         let placed = agent.control(|now, control| control.place(now, &app, class)).ok_or_else(|| {
             let error = format!("no instance of {app} is known");
             Problem::new(ProblemKind::NotFound, error, "see 'aire apps' for what there is")
@@ -318,7 +318,7 @@ impl Agent {
 
     /// What else is worth knowing about an app.
     fn notes_on(&self, app: &AppName) -> Vec<String> {
-        let outgoing: Vec<_> = self.outgoing.lock().values().cloned().collect();
+        let outgoing = self.all_outgoing();
         let mut notes = Vec::new();
         for held in outgoing.iter().filter(|held| held.instance.app == *app) {
             let carriers = held.association.carriers();

@@ -36,7 +36,7 @@ fn listening(agent: &Agent) -> Option<Finding> {
 }
 
 fn links(agent: &Arc<Agent>) -> Vec<Finding> {
-    let (sights, quic, tcp) = agent.control(|_, control| {
+    let (sights, quic, tcp) = agent.look(|control| {
         let over = |transport| control.links().iter().filter(|(_, l)| l.transport() == transport).count();
         (control.links().sights(), over(Transport::Quic), over(Transport::Tcp))
     });
@@ -62,7 +62,7 @@ fn authority(agent: &Arc<Agent>) -> Finding {
     if agent.authority.is_some() {
         return Finding::ok(check, "this agent holds it");
     }
-    let known: Vec<_> = agent.control(|_, control| {
+    let known: Vec<_> = agent.look(|control| {
         let holders = control.registry().members().filter(|member| member.body.authority);
         holders.map(|member| (member.node().clone(), control.links().has(member.node()))).collect()
     });
@@ -77,7 +77,7 @@ fn authority(agent: &Arc<Agent>) -> Finding {
 /// Seeds that lead to nobody now.
 async fn unlinked_seeds(agent: &Arc<Agent>) -> Vec<Finding> {
     let linked: Vec<_> =
-        agent.control(|_, control| control.links().iter().map(|(_, link)| link.remote()).collect::<Vec<_>>());
+        agent.look(|control| control.links().iter().map(|(_, link)| link.remote()).collect::<Vec<_>>());
     let mut findings = Vec::new();
     for seed in seeds::of(&agent.config).iter().take(seeds::MAX_SEEDS) {
         findings.push(match seeds::lookup(seed).await {
