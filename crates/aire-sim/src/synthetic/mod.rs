@@ -1,0 +1,3 @@
+//! Synthetic meshes with the structure of measured ones.
+
+pub mod structure;
