@@ -1,0 +1,9 @@
+//! What a path policy is worth on recorded networks.
+//!
+//! [`data`] reads recorded measurements, [`replay`] lets a policy probe and decide on them round by round and scores
+//! each decision exactly, as the recordings hold what every other decision would have given.
+//!
+//! A tool: it is never linked into the agent.
+
+pub mod data;
+pub mod replay;
