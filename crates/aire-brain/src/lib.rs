@@ -1,4 +1,4 @@
-//! Path choice: estimators, cost, the rule, probe budget and portfolio.
+//! Path choice: estimators, cost, the rule, the learned policy, probe budget and portfolio.
 //!
 //! A core: no sockets, no clock, no threads. Facts go in through `handle_*`, [`Brain::place`] and [`Brain::steer`]
 //! answer questions, [`Brain::poll_output`] gives what is to be done, [`Brain::poll_timeout`] says when to call
@@ -9,10 +9,12 @@
 
 mod brain;
 mod config;
+mod contest;
 pub mod cost;
 mod destination;
 mod estimate;
 mod herd;
+pub mod model;
 mod output;
 mod policy;
 mod portfolio;
@@ -23,6 +25,7 @@ mod topology;
 
 pub use brain::{Brain, Explanation};
 pub use config::Config;
+pub use contest::Margin;
 pub use estimate::Sample;
 pub use output::{Event, Output, RankedPaths};
 pub use policy::Policy;

@@ -73,6 +73,9 @@ pub fn snapshot_hash(snapshot: &Snapshot) -> u64 {
         for estimate in [&candidate.rtt_ms, &candidate.loss, &candidate.bandwidth_mbps] {
             fnv.estimate(estimate);
         }
+        if let Some(prior) = &candidate.prior_ms {
+            fnv.estimate(prior);
+        }
         for value in [candidate.tail_ms, candidate.base_ms, candidate.load, candidate.risk] {
             fnv.real(value);
         }

@@ -109,6 +109,10 @@ pub struct Candidate {
     pub tail_ms: f64,
     /// Lowest of recent round trips, milliseconds.
     pub base_ms: f64,
+    /// Round trip that others' published measurements add up to, milliseconds. A claim: it chooses whom to look at, and a
+    /// measurement outweighs it.
+    #[serde(default)]
+    pub prior_ms: Option<Estimate>,
     /// Share of packets or probes that vanish, 0 to 1.
     pub loss: Estimate,
     /// Bandwidth that one connection gets, megabits a second; count 0 where never measured.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use aire_types::{
-    AppName, Candidate, Class, Ineligible, Instance, Override, Path, RouteId, SecurityLevel, Snapshot, Time,
+    AppName, Candidate, Class, Estimate, Ineligible, Instance, Override, Path, RouteId, SecurityLevel,
+    Snapshot, Source, Time,
 };
 
 use super::Brain;
@@ -74,6 +75,7 @@ impl Brain {
                 rtt_ms: measured.rtt,
                 tail_ms: measured.tail_ms,
                 base_ms: measured.base_ms,
+                prior_ms: self.prior(instance, path),
                 loss: measured.loss,
                 bandwidth_mbps: measured.bandwidth,
                 load: info.map_or(0.0, |info| info.load),
@@ -127,6 +129,13 @@ impl Brain {
             }
         }
         mask
+    }
+
+    /// Round trip that the published legs of a single relay add up to.
+    fn prior(&self, instance: &Instance, path: &Path) -> Option<Estimate> {
+        let [relay] = path.relays() else { return None };
+        let value = self.relays.get(relay)?.legs_to(&instance.node)?;
+        Some(Estimate { value, count: 1, source: Source::Claimed, ..Estimate::default() })
     }
 
     /// Round trip that an unmeasured path may have, milliseconds.
