@@ -7,6 +7,7 @@ mod faults;
 mod fuzz;
 mod lab;
 mod packages;
+mod sim;
 mod steps;
 mod test;
 mod workspace;
@@ -26,10 +27,11 @@ const USAGE: &str = "usage:
                                                what an application sees of each fault, as a table; needs root
   cargo xtask fuzz [TARGET...] [--seconds N] [--jobs N] [--json]
                                                run all fuzz targets, or some, for N seconds each (60)
-  cargo xtask bench [--rounds N] [--json]      two agents against plain forwarders over a veth pair; needs root";
+  cargo xtask bench [--rounds N] [--json]      two agents against plain forwarders over a veth pair; needs root
+  cargo xtask sim COMMAND [--json]             thousands of agents in virtual time: `cargo xtask sim help`";
 
 /// The subcommands that users see, for the check of the documentation.
-const COMMANDS: [&str; 7] = ["test", "check", "docs", "lab", "faults", "fuzz", "bench"];
+const COMMANDS: [&str; 8] = ["test", "check", "docs", "lab", "faults", "fuzz", "bench", "sim"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Some((&"faults", rest)) => faults::run(rest),
         Some((&"fuzz", rest)) => fuzz::run(rest),
         Some((&"bench", rest)) => bench::run(rest),
+        Some((&"sim", rest)) => sim::run(rest),
         // A forwarder of the benchmark, in a process of its own.
         Some((&"forward", [listen, target])) => bench::forward(listen, target),
         Some((&("help" | "--help" | "-h"), _)) => {

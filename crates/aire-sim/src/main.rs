@@ -1,0 +1,97 @@
+//! The simulator's commands; `cargo xtask sim` builds it in release and runs it.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aire_sim::scale::Scale;
+
+const USAGE: &str = "usage: cargo xtask sim COMMAND [--json] [--seed N] [--threads N]
+  scale [--nodes N]... [--seconds N]    what a node costs, from 10 nodes to 10,000, in one simulated hour";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.split_first() {
+        Some((&"scale", rest)) => Options::parse(rest).map(|options| scale(&options)),
+        Some((&("help" | "--help" | "-h"), _)) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+struct Options {
+    json: bool,
+    seed: u64,
+    threads: usize,
+    seconds: Option<u64>,
+    nodes: Vec<usize>,
+}
+
+impl Options {
+    fn parse(words: &[&str]) -> Result<Self, String> {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let mut options = Options { json: false, seed: 1, threads: cores, seconds: None, nodes: Vec::new() };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            if *word == "--json" {
+                options.json = true;
+                continue;
+            }
+            let number = words.next().and_then(|text| text.parse::<u64>().ok());
+            let number =
+                number.filter(|number| *number > 0).ok_or(format!("{word} needs a number from 1"))?;
+            match *word {
+                "--seed" => options.seed = number,
+                "--threads" => options.threads = number as usize,
+                "--seconds" => options.seconds = Some(number),
+                "--nodes" => options.nodes.push(number as usize),
+                other => return Err(format!("'{other}' is not known\n{USAGE}")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn scale(options: &Options) {
+    let sizes = if options.nodes.is_empty() { vec![10, 100, 1000, 10_000] } else { options.nodes.clone() };
+    if !options.json {
+        println!("nodes   probes/node/s  kbit/s/node  moves/dest/h  mean ms  p99 ms  run s");
+    }
+    let mut reports = Vec::new();
+    for nodes in sizes.into_iter().filter(|nodes| *nodes > 1) {
+        let report = Scale {
+            nodes,
+            destinations: 3,
+            view: 32,
+            duration: Duration::from_secs(options.seconds.unwrap_or(3600).max(60)),
+            seed: options.seed,
+            threads: options.threads,
+        }
+        .run();
+        if !options.json {
+            println!(
+                "{:6}  {:13.3}  {:11.3}  {:12.2}  {:7.1}  {:6.1}  {:5.1}",
+                report.nodes,
+                report.probes_per_node_s,
+                report.probe_bits_per_node_s / 1000.0,
+                report.moves_per_hour,
+                report.mean_ms,
+                report.p99_ms,
+                report.wall_s
+            );
+        }
+        reports.push(report);
+    }
+    if options.json {
+        println!("{}", serde_json::json!({ "scale": reports }));
+    }
+}

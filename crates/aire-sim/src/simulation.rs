@@ -1,0 +1,163 @@
+//! Steps of virtual time.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use aire_types::Time;
+
+use crate::agent::Agent;
+use crate::condition::Target;
+use crate::meter::Meter;
+use crate::network::Network;
+
+/// How a run goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SimulationConfig {
+    /// In which the network stands still.
+    pub step: Duration,
+    /// How often relays publish their load, which is what they forwarded since, rounded to a twentieth.
+    pub publish: Duration,
+    /// How long news takes through the mesh.
+    pub gossip: Duration,
+    /// Threads that agents live on; the result does not depend on it.
+    pub threads: usize,
+}
+
+impl Default for SimulationConfig {
+    /// Steps of 100 ms, loads every 5 s as the agent publishes them, two seconds of gossip, one thread.
+    fn default() -> Self {
+        SimulationConfig {
+            step: Duration::from_millis(100),
+            publish: Duration::from_secs(5),
+            gossip: Duration::from_secs(2),
+            threads: 1,
+        }
+    }
+}
+
+/// The network, the agents and the clock.
+pub struct Simulation {
+    config: SimulationConfig,
+    /// What carries the traffic.
+    pub network: Network,
+    agents: Vec<Agent>,
+    relays: Vec<usize>,
+    now: Time,
+    offered: Vec<f64>,
+    /// Sum and number of the loads since the last publication, by place in `relays`.
+    loads: Vec<f64>,
+    steps: u32,
+    publish_at: Time,
+    underway: VecDeque<(Time, Vec<f64>)>,
+    heard: Vec<Option<f64>>,
+}
+
+impl Simulation {
+    /// Agents at their start. `relays` are the nodes that relay.
+    pub fn new(config: SimulationConfig, network: Network, agents: Vec<Agent>, relays: Vec<usize>) -> Self {
+        let mut heard = vec![None; network.nodes()];
+        relays.iter().for_each(|node| heard[*node] = Some(0.0));
+        Simulation {
+            offered: vec![0.0; network.resources()],
+            loads: vec![0.0; relays.len()],
+            steps: 0,
+            publish_at: Time::ZERO + config.publish,
+            underway: VecDeque::new(),
+            now: Time::ZERO,
+            config,
+            network,
+            agents,
+            relays,
+            heard,
+        }
+    }
+
+    /// The moment that the run has reached.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The agents.
+    pub fn agents(&self) -> &[Agent] {
+        &self.agents
+    }
+
+    /// The agents, to change them between steps.
+    pub fn agents_mut(&mut self) -> &mut [Agent] {
+        &mut self.agents
+    }
+
+    /// The nodes that relay.
+    pub fn relays(&self) -> &[usize] {
+        &self.relays
+    }
+
+    /// The sum of all meters, which begin anew.
+    pub fn take_meter(&mut self) -> Meter {
+        let mut sum = Meter::default();
+        for agent in &mut self.agents {
+            sum.merge(&std::mem::take(&mut agent.meter));
+        }
+        sum
+    }
+
+    /// Lives through one step. Requests are counted where `counts`.
+    pub fn step(&mut self, counts: bool) {
+        self.publish();
+        let (now, step, network, heard) = (self.now, self.config.step, &self.network, &self.heard[..]);
+        let live = |agents: &mut [Agent]| {
+            agents.iter_mut().for_each(|agent| agent.live(now, step, network, heard, counts));
+        };
+        let threads = self.config.threads.clamp(1, 64);
+        if threads == 1 || self.agents.len() < 2 * threads {
+            live(&mut self.agents);
+        } else {
+            let share = self.agents.len().div_ceil(threads);
+            std::thread::scope(|scope| {
+                for chunk in self.agents.chunks_mut(share) {
+                    scope.spawn(|| live(chunk));
+                }
+            });
+        }
+        self.offered.fill(0.0);
+        for flow in self.agents.iter().flat_map(Agent::flows) {
+            let mbps = flow.offered();
+            for resource in flow.route().resources() {
+                self.offered[*resource as usize] += mbps;
+            }
+        }
+        self.network.advance(step, &self.offered);
+        self.now += step;
+        for (sum, relay) in self.loads.iter_mut().zip(&self.relays) {
+            *sum += self.network.load(Target::Relay(*relay));
+        }
+        self.steps += 1;
+    }
+
+    /// Lives through `duration`.
+    pub fn run(&mut self, duration: Duration, counts: bool) {
+        let end = self.now + duration;
+        while self.now < end {
+            self.step(counts);
+        }
+    }
+
+    /// Relays publish what they forwarded, and the mesh hears it later.
+    fn publish(&mut self) {
+        if self.now >= self.publish_at {
+            let steps = f64::from(self.steps.max(1));
+            let load = |sum: &f64| ((sum / steps).min(1.0) * 20.0).round() / 20.0;
+            let loads = self.loads.iter().map(load).collect();
+            self.underway.push_back((self.now + self.config.gossip, loads));
+            self.loads.fill(0.0);
+            self.steps = 0;
+            self.publish_at = self.now + self.config.publish;
+        }
+        while self.underway.front().is_some_and(|(at, _)| *at <= self.now) {
+            let Some((_, loads)) = self.underway.pop_front() else { break };
+            for (relay, load) in self.relays.iter().zip(loads) {
+                self.heard[*relay] = Some(load);
+            }
+        }
+    }
+}
