@@ -5,6 +5,8 @@ use super::pairs::{quantile, sample};
 
 /// So many pairs are looked at.
 const PAIRS: usize = 3000;
+/// So many rows are looked at.
+const ROWS: usize = 40;
 const DAY_S: f64 = 86_400.0;
 /// A level is the median of so much time; a shift parts two levels.
 const LEVEL_S: f64 = 4.0 * 3600.0;
@@ -20,6 +22,8 @@ pub struct Dynamics {
     pub next: f64,
     /// The same at the score gap.
     pub at_gap: f64,
+    /// Share of the variance within pairs that all values of a row have in common at a moment.
+    pub row_together: f64,
     /// Share of the values above three times their pair's median.
     pub spikes: f64,
     /// Share above 1 s.
@@ -34,7 +38,7 @@ impl Dynamics {
     pub(super) fn of(sight: Sight<'_>, medians: &[f32]) -> Self {
         let days = sight.frames.len() as f64 * sight.step_s / DAY_S;
         let daily = days >= 2.0 && sight.step_s * 4.0 <= DAY_S;
-        let mut sums = Sums::default();
+        let mut sums = Sums { together: together(sight), ..Sums::default() };
         for (from, to) in sample(sight.nodes, PAIRS) {
             let at = from * sight.nodes + to;
             let median = f64::from(medians[at]);
@@ -57,6 +61,7 @@ impl Dynamics {
             ("values equal to the one before, share", self.repeated),
             ("autocorrelation of log, next frame", self.next),
             ("autocorrelation of log, at the score gap", self.at_gap),
+            ("variance in time that a row has in common, share", self.row_together),
             ("spikes above 3 × median, share", self.spikes),
             ("values above 1 s, share", self.over_1s),
             ("daily swing, share of the variance in time", self.daily),
@@ -77,6 +82,7 @@ struct Sums {
     within: f64,
     next: (f64, f64),
     at_gap: (f64, f64),
+    together: f64,
     harmonic: f64,
     swung: f64,
     shifts: f64,
@@ -142,12 +148,53 @@ impl Sums {
             repeated: self.repeated / self.successors,
             next: self.next.0 / self.next.1,
             at_gap: self.at_gap.0 / self.at_gap.1,
+            row_together: self.together,
             spikes: self.spikes / self.values,
             over_1s: self.over_1s / self.values,
             daily: or_nan(self.harmonic / self.swung),
             shifts_a_day: or_nan(self.shifts / self.days),
         }
     }
+}
+
+/// For the common part: the mean over a row at a moment varies by it, and by the n-th part of the rest.
+fn together(sight: Sight<'_>) -> f64 {
+    let stride = sight.nodes.div_ceil(ROWS).max(1);
+    let (mut of_means, mut of_cells) = (0.0, 0.0);
+    for row in (0..sight.nodes).step_by(stride) {
+        let logs = centred_row(sight, row);
+        for frame in &logs {
+            let known: Vec<f64> = frame.iter().copied().filter(|value| value.is_finite()).collect();
+            if known.len() < 2 {
+                continue;
+            }
+            let count = known.len() as f64;
+            let mean = known.iter().sum::<f64>() / count;
+            let cells = known.iter().map(|value| value * value).sum::<f64>() / count;
+            of_cells += cells;
+            of_means += (mean * mean - cells / count) * count / (count - 1.0);
+        }
+    }
+    of_means / of_cells
+}
+
+/// The logarithms of a row, frame by frame, each pair less its mean over time.
+fn centred_row(sight: Sight<'_>, row: usize) -> Vec<Vec<f64>> {
+    let log = |value: f32| f64::from(value).max(0.01).ln();
+    let cell =
+        |frame: &Vec<f32>, to: usize| if to == row { f64::NAN } else { log(frame[row * sight.nodes + to]) };
+    let missing = |frame: &Vec<f32>, to: usize| !frame[row * sight.nodes + to].is_finite();
+    let mean = |to: usize| {
+        let known = sight.frames.iter().filter(|frame| !missing(frame, to)).map(|frame| cell(frame, to));
+        let (sum, count) = known.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+        sum / count
+    };
+    let means: Vec<f64> = (0..sight.nodes).map(mean).collect();
+    let centred = |frame: &Vec<f32>| {
+        let value = |to: usize| if missing(frame, to) { f64::NAN } else { cell(frame, to) - means[to] };
+        (0..sight.nodes).map(value).collect()
+    };
+    sight.frames.iter().map(centred).collect()
 }
 
 fn correlate(centred: &[f64], lag: usize, sums: &mut (f64, f64)) {
