@@ -1,8 +1,28 @@
-//! Recorded measurements between all pairs of nodes.
+//! Recorded measurements, and how a folder of them is read.
+//!
+//! A folder says in its `trace.toml` what it holds ([`Description`]); every error has the file, the line and what to do. A new
+//! kind of recording is one more variant of [`Description`] and one more arm in [`Source::read`].
 
+mod columns;
+mod description;
+mod error;
+mod frames;
+mod import;
 mod matrix;
+mod moment;
+mod pairs;
+mod pattern;
+mod series;
+mod unit;
 
+pub use description::{
+    CapacityDescription, Columns, Description, FramesDescription, PairsDescription, SeriesDescription, Word,
+};
+pub use error::Error;
+pub use import::{Recording, Source, sources};
 pub use matrix::Matrix;
+pub use series::{Point, Series};
+pub use unit::Unit;
 
 /// What was measured between the nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,88 @@
+//! From a folder to what it holds.
+
+use std::path::{Path, PathBuf};
+
+use super::description::{Description, FILE};
+use super::error::Error;
+use super::series::{self, Series};
+use super::{Frames, frames, pairs};
+
+/// A described folder that was not read yet.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub description: Description,
+}
+
+/// What a folder held.
+#[derive(Clone, Debug)]
+pub enum Recording {
+    /// Measurements between all pairs.
+    Frames(Frames),
+    /// Single pairs or links, among which there is nothing to choose.
+    Series(Vec<Series>),
+}
+
+/// The described folders at `dir`: itself where it has a `trace.toml`, else those right below it that have one, by name.
+///
+/// # Errors
+/// Where there is none, or a description is wrong.
+pub fn sources(dir: &Path) -> Result<Vec<Source>, Error> {
+    if dir.join(FILE).is_file() {
+        return Ok(vec![Source::open(dir)?]);
+    }
+    let unreadable = |error: std::io::Error| Error::in_file(dir, format!("cannot be read: {error}"));
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+        let folder = entry.map_err(unreadable)?.path();
+        if folder.join(FILE).is_file() {
+            folders.push(folder);
+        }
+    }
+    if folders.is_empty() {
+        let message =
+            format!("has no {FILE}, and no folder in it has one: write one that says what the files hold");
+        return Err(Error::in_file(dir, message));
+    }
+    folders.sort();
+    folders.iter().map(|folder| Source::open(folder)).collect()
+}
+
+impl Source {
+    /// Reads the description of one folder.
+    ///
+    /// # Errors
+    /// Where it is missing or wrong.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let description = Description::read(dir)?;
+        let full = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+        let name = full.file_name().map_or_else(|| "traces".into(), |name| name.to_string_lossy());
+        Ok(Source { dir: dir.to_owned(), name: name.into_owned(), description })
+    }
+
+    /// Reads what the folder holds.
+    ///
+    /// # Errors
+    /// Where a file cannot be read or is not what the description says.
+    pub fn read(&self) -> Result<Recording, Error> {
+        Ok(match &self.description {
+            Description::Frames(described) => {
+                Recording::Frames(frames::read(&self.dir, &self.name, described)?)
+            }
+            Description::Pairs(described) => {
+                Recording::Frames(pairs::read(&self.dir, &self.name, described)?)
+            }
+            Description::Series(described) => Recording::Series(series::read(&self.dir, described)?),
+            Description::Capacity(described) => {
+                Recording::Series(series::read_capacity(&self.dir, described)?)
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
