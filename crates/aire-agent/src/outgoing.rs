@@ -49,7 +49,7 @@ struct State {
     patience: Option<AbortHandle>,
     /// Of circuits, the last one, where none was granted since.
     refusal: Option<(RefusalCode, String)>,
-    /// Since when there are neither streams nor carriers.
+    /// Since when nobody has used it and it has had no carriers.
     bare_since: Option<Instant>,
 }
 

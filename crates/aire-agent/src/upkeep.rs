@@ -242,12 +242,12 @@ pub(crate) async fn drain(agent: &Arc<Agent>) {
     }
     let incoming = agent.all_incoming();
     incoming.iter().for_each(|held| held.association.reset_all(ResetCode::Draining));
-    wait_until(LAST_WORDS, || agent.ledger.len() == 0).await;
     let outgoing = agent.all_outgoing();
     let associations = || {
         let outgoing = outgoing.iter().map(|held| &held.association);
         outgoing.chain(incoming.iter().map(|held| &held.association))
     };
+    wait_until(LAST_WORDS, || associations().all(|association| association.is_settled())).await;
     associations().for_each(|association| association.close_all(CarrierClose::Draining, "the agent stops"));
     wait_until(LAST_WORDS, || associations().all(|association| association.carriers().is_empty())).await;
     agent.control(|_, control| control.close_links("the agent stops"));

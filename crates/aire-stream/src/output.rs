@@ -155,6 +155,8 @@ pub struct StreamState {
     pub carrier: Option<CarrierId>,
     /// The destination's application took it.
     pub opened: bool,
+    /// It was reset on this side; the peer has not said that it knows.
+    pub reset: Option<ResetCode>,
     /// How often it changed its carrier.
     pub moves: u32,
     /// Bytes that the application took.

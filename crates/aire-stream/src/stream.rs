@@ -210,6 +210,7 @@ impl Stream {
             protocol: self.protocol,
             carrier: self.carrier,
             opened: self.opened,
+            reset: self.reset,
             moves: self.moves,
             bytes_in: self.receive.consumed(),
             bytes_out: self.send.end(),

@@ -24,7 +24,7 @@ use crate::clock::Clock;
 pub(crate) enum Report {
     /// Destination: a stream wants to reach the app.
     Incoming { stream: StreamId, class: Class, protocol: Protocol, app: AppName },
-    /// A stream is over.
+    /// A stream is over at this end. Of one that was reset here it is said again once the peer knows.
     Ended { stream: StreamId, reset: Option<ResetCode>, moves: u32, bytes_in: u64, bytes_out: u64 },
     /// A carrier's round trip, measured on payload.
     Rtt { path: Path, rtt: Duration },
@@ -196,7 +196,7 @@ impl Association {
         self.timer.notify_one();
     }
 
-    /// Ends it if it has neither streams nor carriers.
+    /// Ends it if nobody at this end uses it and it has no carriers.
     pub(crate) fn end_if_bare(&self) -> bool {
         let ended = self.with(|now, inner| {
             let bare = inner.is_bare();
@@ -303,12 +303,17 @@ impl Association {
         self.inner.lock().is_over()
     }
 
-    /// Has the stream ended, or was there none?
+    /// Has the stream ended at this end, or was there none?
     pub(crate) fn has_ended(&self, stream: StreamId) -> bool {
-        self.inner.lock().core.stream(stream).is_none()
+        self.inner.lock().core.stream(stream).is_none_or(|state| state.reset.is_some())
     }
 
-    /// Does it have neither streams nor carriers?
+    /// Has the peer heard the end of all streams?
+    pub(crate) fn is_settled(&self) -> bool {
+        self.inner.lock().core.stream_count() == 0
+    }
+
+    /// Does nobody at this end use it, and is there no carrier to tell the peer anything?
     pub(crate) fn is_bare(&self) -> bool {
         self.inner.lock().is_bare()
     }

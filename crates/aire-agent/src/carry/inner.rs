@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aire_circuit::{Progress, Wants};
 use aire_stream::datagram::Datagrams;
-use aire_stream::{Association as Core, CarrierId, Output};
+use aire_stream::{Association as Core, CarrierId, Output, StreamState};
 use aire_types::{Path, Time};
 use aire_wire::{CarrierClose, ResetCode, StreamId};
 use tokio::sync::mpsc;
@@ -54,8 +54,9 @@ impl Inner {
         self.reports.is_none()
     }
 
+    /// A peer that never comes back never hears of resets, and they are no use of the association.
     pub(super) fn is_bare(&self) -> bool {
-        self.core.stream_count() == 0 && self.carriers.is_empty()
+        self.carriers.is_empty() && self.core.streams().all(|stream| stream.reset.is_some())
     }
 
     /// See [`Association::end`].
@@ -67,9 +68,14 @@ impl Inner {
         self.reports = None;
     }
 
-    /// Resets a stream. The core tells of resets by the peer only, so our own task is told here.
+    /// Resets a stream. The core tells of resets by the peer only, and of the end when the peer knows, who may be gone:
+    /// our own task and the owner are told here.
     pub(super) fn reset(&mut self, now: Time, stream: StreamId, code: ResetCode) {
+        let before = self.core.stream(stream).filter(|state| state.reset.is_none());
         self.core.reset(now, stream, code);
+        if let Some(StreamState { moves, bytes_in, bytes_out, unacknowledged, .. }) = before {
+            self.report_ended(stream, Some(code), moves, (bytes_in, bytes_out - unacknowledged));
+        }
         if let Some(slot) = self.streams.get_mut(&stream)
             && !slot.ended
             && slot.reset.is_none()
@@ -77,6 +83,20 @@ impl Inner {
             slot.reset = Some(code);
             self.wake_stream(stream);
         }
+    }
+
+    /// Datagrams count as bytes of their flow.
+    fn report_ended(
+        &self,
+        stream: StreamId,
+        reset: Option<ResetCode>,
+        moves: u32,
+        (bytes_in, bytes_out): (u64, u64),
+    ) {
+        let delivery = self.streams.get(&stream).and_then(|slot| slot.delivery.as_ref());
+        let (more_in, more_out) = delivery.map_or((0, 0), |flow| flow.bytes());
+        let (bytes_in, bytes_out) = (bytes_in + more_in, bytes_out + more_out);
+        self.report(Report::Ended { stream, reset, moves, bytes_in, bytes_out });
     }
 
     /// Ends all carriers in order.
@@ -124,15 +144,13 @@ impl Inner {
                 }
                 self.wake_stream(stream);
             }
-            Output::Ended { stream, reset, moves, mut bytes_in, mut bytes_out } => {
+            Output::Ended { stream, reset, moves, bytes_in, bytes_out } => {
                 if let Some(slot) = self.streams.get_mut(&stream) {
                     slot.ended = true;
                     slot.reset = slot.reset.or(reset);
-                    let (more_in, more_out) = slot.delivery.as_ref().map_or((0, 0), |flow| flow.bytes());
-                    (bytes_in, bytes_out) = (bytes_in + more_in, bytes_out + more_out);
                 }
                 self.wake_stream(stream);
-                self.report(Report::Ended { stream, reset, moves, bytes_in, bytes_out });
+                self.report_ended(stream, reset, moves, (bytes_in, bytes_out));
             }
             Output::Rtt { carrier, rtt } => self.progress(now, carrier, Some(rtt)),
             Output::Progress { carrier } => self.progress(now, carrier, None),

@@ -92,4 +92,5 @@ fn whatever_an_app_does_its_client_is_told() {
     })
     .0;
     assert!((socks, connect, reset) == (4, 503, true) || (socks, connect, reset) == (3, 502, true));
+    nothing_is_left(&[&client]);
 }
