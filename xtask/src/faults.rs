@@ -1,12 +1,13 @@
 //! Faults in rounds with the built agent, and the table of what an application saw.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use aire_lab::scenario::Scenario;
 use aire_lab::scenario::faults::{Fault, FaultOptions, Round, Table, measure};
 
 use crate::Failure;
+use crate::run_options::{RunOptions, count};
 use crate::steps::Tally;
 use crate::workspace::Workspace;
 
@@ -30,28 +31,20 @@ const BRIEF: [&str; 11] = [
 
 /// What was asked for.
 struct Asked {
+    run: RunOptions,
     rounds: u32,
-    json: bool,
-    release: bool,
-    keep: Option<PathBuf>,
-    binary: Option<PathBuf>,
     faults: Vec<Fault>,
 }
 
 fn asked(arguments: &[&str]) -> Result<Asked, Failure> {
-    let mut asked =
-        Asked { rounds: 20, json: false, release: false, keep: None, binary: None, faults: Vec::new() };
-    let mut words = arguments.iter();
+    let mut asked = Asked { run: RunOptions::default(), rounds: 20, faults: Vec::new() };
+    let mut words = arguments.iter().copied();
     while let Some(word) = words.next() {
-        match *word {
-            "--json" => asked.json = true,
-            "--release" => asked.release = true,
-            "--keep" => asked.keep = Some(PathBuf::from(words.next().ok_or("--keep needs a folder")?)),
-            "--binary" => asked.binary = Some(PathBuf::from(words.next().ok_or("--binary needs a file")?)),
-            "--rounds" => {
-                let given = words.next().and_then(|number| number.parse().ok());
-                asked.rounds = given.filter(|rounds| *rounds > 0).ok_or("--rounds needs a number from 1")?;
-            }
+        if asked.run.take(word, &mut words)? {
+            continue;
+        }
+        match word {
+            "--rounds" => asked.rounds = count("--rounds", &mut words)?,
             name => asked.faults.push(Fault::named(name).ok_or_else(|| {
                 let names: Vec<&str> = Fault::ALL.iter().map(|fault| fault.name).collect();
                 format!("there is no fault '{name}'; there are: {}", names.join(", "))
@@ -67,14 +60,11 @@ fn asked(arguments: &[&str]) -> Result<Asked, Failure> {
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     let asked = asked(arguments)?;
     let workspace = Workspace::load()?;
-    let binary = match asked.binary {
-        Some(binary) => binary,
-        None => workspace.build("aire", asked.release)?,
-    };
-    let options = FaultOptions { binary, rounds: asked.rounds, folder: asked.keep };
+    let binary = asked.run.agent(&workspace)?;
+    let options = FaultOptions { binary, rounds: asked.rounds, folder: asked.run.keep };
     let begun = Instant::now();
     let table = table(&workspace, &asked.faults, &options)?;
-    if asked.json {
+    if asked.run.json {
         println!("{}", serde_json::to_string_pretty(&table).map_err(|error| error.to_string())?);
     } else {
         println!("{table}");

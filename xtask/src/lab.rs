@@ -7,34 +7,26 @@ use aire_lab::scenario::{Options, Outcome, Scenario, run as run_scenario};
 use serde_json::Value;
 
 use crate::Failure;
+use crate::run_options::{RunOptions, count};
 use crate::steps::Tally;
 use crate::workspace::Workspace;
 
 /// What was asked for.
-#[derive(Default)]
 struct Asked<'a> {
-    json: bool,
-    release: bool,
-    keep: Option<PathBuf>,
-    /// This binary in place of one built from the sources.
-    binary: Option<PathBuf>,
+    run: RunOptions,
     runs: u32,
     name: Option<&'a str>,
 }
 
 fn asked<'a>(arguments: &[&'a str]) -> Result<Asked<'a>, Failure> {
-    let mut asked = Asked { runs: 1, ..Asked::default() };
-    let mut words = arguments.iter();
+    let mut asked = Asked { run: RunOptions::default(), runs: 1, name: None };
+    let mut words = arguments.iter().copied();
     while let Some(word) = words.next() {
-        match *word {
-            "--json" => asked.json = true,
-            "--release" => asked.release = true,
-            "--keep" => asked.keep = Some(PathBuf::from(words.next().ok_or("--keep needs a folder")?)),
-            "--binary" => asked.binary = Some(PathBuf::from(words.next().ok_or("--binary needs a file")?)),
-            "--runs" => {
-                let given = words.next().and_then(|number| number.parse().ok());
-                asked.runs = given.filter(|runs| *runs > 0).ok_or("--runs needs a number from 1")?;
-            }
+        if asked.run.take(word, &mut words)? {
+            continue;
+        }
+        match word {
+            "--runs" => asked.runs = count("--runs", &mut words)?,
             flag if flag.starts_with('-') => return Err(format!("lab does not know '{flag}'")),
             other => asked.name = Some(other),
         }
@@ -50,20 +42,17 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     let file = if Path::new(name).is_file() { PathBuf::from(name) } else { file_of(&workspace, name) };
     let mut scenario = Scenario::load(&file).map_err(|error| error.to_string())?;
     // A scenario without agents needs no agent.
-    let binary = match &asked.binary {
-        Some(binary) => binary.clone(),
-        None if scenario.agent.is_empty() => PathBuf::new(),
-        None => workspace.build("aire", asked.release)?,
-    };
+    let binary = if scenario.agent.is_empty() { PathBuf::new() } else { asked.run.agent(&workspace)? };
     let mut outcomes = Vec::new();
     for number in 0..asked.runs {
         let folder = asked
+            .run
             .keep
             .as_ref()
             .map(|keep| if asked.runs > 1 { keep.join(number.to_string()) } else { keep.clone() });
         let options = Options { binary: binary.clone(), folder };
         let outcome = run_scenario(&scenario, &options).map_err(|error| error.to_string())?;
-        if asked.json {
+        if asked.run.json {
             let text = if asked.runs > 1 {
                 serde_json::to_string(&outcome)
             } else {
@@ -77,7 +66,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
         // Other packets are lost the next time.
         scenario.seed += 1;
     }
-    if asked.runs > 1 && !asked.json {
+    if asked.runs > 1 && !asked.run.json {
         print_figures(&outcomes);
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();

@@ -7,6 +7,7 @@ mod faults;
 mod fuzz;
 mod lab;
 mod packages;
+mod run_options;
 mod sim;
 mod steps;
 mod test;

@@ -7,6 +7,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::{Value, json};
+
+use super::{Task, seeded};
 
 /// How long a client may take beyond its time: a failing path, a busy machine.
 const GRACE: Duration = Duration::from_secs(45);
@@ -94,6 +97,30 @@ pub(super) fn run(command: Command, duration: Duration) -> io::Result<Ended> {
     let (stdout, stderr) = (gather(running.child.stdout.take()), gather(running.child.stderr.take()));
     let status = running.wait()?;
     Ok(Ended { status, stdout: gathered(stdout), stderr: gathered(stderr) })
+}
+
+/// Runs a program whose output is what a server offers, and compares every byte as it comes.
+pub(super) fn receive(command: Command, task: &Task) -> io::Result<Value> {
+    let began = Instant::now();
+    let mut running = Running::start(command, task.duration)?;
+    drop(running.child.stdin.take());
+    let (stdout, stderr) = (running.child.stdout.take(), gather(running.child.stderr.take()));
+    let amount = task.amount;
+    let comparing = thread::spawn(move || match stdout {
+        Some(stdout) => seeded::compare(seeded::OFFERED, amount, stdout),
+        None => Ok(seeded::Comparison::default()),
+    });
+    let status = running.wait()?;
+    let got = comparing.join().unwrap_or_else(|_| Err(io::Error::other("comparing panicked")))?;
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(json!({
+        "exit": status.code(),
+        "complaint": gathered(stderr).trim(),
+        "bytes": got.bytes,
+        "intact": got.intact,
+        "seconds": seconds,
+        "mbps": got.bytes as f64 * 8.0 / seconds / 1e6,
+    }))
 }
 
 /// Reads a stream to its end on a thread of its own.

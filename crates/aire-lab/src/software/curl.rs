@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::client::{Running, gather, gathered};
+use super::client::{Running, gather, gathered, receive};
 use super::{Task, seeded};
 
 fn command(task: &Task, path: &str, more: &[&str]) -> Command {
@@ -19,25 +19,7 @@ fn command(task: &Task, path: &str, more: &[&str]) -> Command {
 
 /// Gets the long file and compares every byte as it comes.
 pub(super) fn get(task: &Task) -> io::Result<Value> {
-    let began = Instant::now();
-    let mut running = Running::start(command(task, "/files/file", &[]), task.duration)?;
-    let (stdout, stderr) = (running.child.stdout.take(), gather(running.child.stderr.take()));
-    let amount = task.amount;
-    let comparing = thread::spawn(move || match stdout {
-        Some(stdout) => seeded::compare(seeded::OFFERED, amount, stdout),
-        None => Ok(seeded::Comparison::default()),
-    });
-    let status = running.wait()?;
-    let got = comparing.join().unwrap_or_else(|_| Err(io::Error::other("comparing panicked")))?;
-    let seconds = began.elapsed().as_secs_f64();
-    Ok(json!({
-        "exit": status.code(),
-        "complaint": gathered(stderr).trim(),
-        "bytes": got.bytes,
-        "intact": got.intact,
-        "seconds": seconds,
-        "mbps": got.bytes as f64 * 8.0 / seconds / 1e6,
-    }))
+    receive(command(task, "/files/file", &[]), task)
 }
 
 /// Puts a file that is made while it goes; the server's report says whether it came whole.

@@ -108,26 +108,7 @@ pub(super) fn copy_there(task: &Task) -> io::Result<Value> {
 pub(super) fn copy_here(task: &Task) -> io::Result<Value> {
     let mut cat = command(task, "ssh", "-p")?;
     cat.arg(far_side(task)).arg(format!("cat {}", task.place(PLACE).join("offered").display()));
-    let began = Instant::now();
-    let mut running = Running::start(cat, task.duration)?;
-    drop(running.child.stdin.take());
-    let (stdout, stderr) = (running.child.stdout.take(), gather(running.child.stderr.take()));
-    let amount = task.amount;
-    let comparing = thread::spawn(move || match stdout {
-        Some(stdout) => seeded::compare(seeded::OFFERED, amount, stdout),
-        None => Ok(seeded::Comparison::default()),
-    });
-    let status = running.wait()?;
-    let got = comparing.join().unwrap_or_else(|_| Err(io::Error::other("comparing panicked")))?;
-    let seconds = began.elapsed().as_secs_f64();
-    Ok(json!({
-        "exit": status.code(),
-        "complaint": gathered(stderr).trim(),
-        "bytes": got.bytes,
-        "intact": got.intact,
-        "seconds": seconds,
-        "mbps": got.bytes as f64 * 8.0 / seconds / 1e6,
-    }))
+    client::receive(cat, task)
 }
 
 /// A terminal session: a numbered line every now and then, each of which is answered.
