@@ -9,3 +9,6 @@ mod intruders;
 mod programs;
 mod stage;
 mod two_agents;
+
+#[path = "../program/mod.rs"]
+mod program;

@@ -1,30 +1,13 @@
-//! The program under test as its users run it.
+//! Agents and services as tests need them.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The command, without the environment's opinion about which agent to ask.
-pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_aire"));
-    command.env_remove("AIRE_ADMIN").stdin(Stdio::null());
-    command
-}
-
-/// Runs the program to its end.
-pub(crate) fn aire(arguments: &[&str]) -> Output {
-    command().args(arguments).output().unwrap()
-}
-
-/// What a successful run printed.
-pub(crate) fn done(arguments: &[&str]) -> String {
-    let output = aire(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
-    stdout(&output)
-}
+pub(crate) use crate::program::{aire, command, done};
 
 pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()

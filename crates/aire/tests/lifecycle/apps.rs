@@ -50,10 +50,8 @@ fn whatever_an_app_does_its_client_is_told() {
     let mesh = Mesh::new();
     let target = free_addresses(1).unwrap()[0];
     let nobody = free_addresses(1).unwrap()[0];
-    let mut hub = mesh.hub("");
-    let mut server = mesh.server("server", target, "");
-    let mut client = mesh.client(&format!("patience_s = 2\n[[to]]\napp = 'nobody'\nlisten = '{nobody}'\n"));
-    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let [_hub, mut server, client] =
+        mesh.trio(target, "", &format!("patience_s = 2\n[[to]]\napp = 'nobody'\nlisten = '{nobody}'\n"));
     wait_for("knowledge of the app", || {
         client.document("/api/v1/apps").to_string().contains("echo").then_some(())
     });

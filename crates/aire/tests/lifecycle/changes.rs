@@ -11,10 +11,7 @@ use crate::stage::{
 #[test]
 fn a_policy_cuts_and_permits_within_a_second() {
     let mesh = Mesh::new();
-    let mut hub = mesh.hub("");
-    let mut server = mesh.server("server", echo_service(), "");
-    let mut client = mesh.client("");
-    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let [_hub, server, client] = mesh.trio(echo_service(), "", "");
     for _ in 0..2 {
         let mut running = client.connect();
         mesh.set_policy("");
@@ -35,10 +32,7 @@ fn a_policy_cuts_and_permits_within_a_second() {
 #[test]
 fn a_profile_that_changes_is_seen_by_others() {
     let mesh = Mesh::new();
-    let mut hub = mesh.hub("");
-    let mut server = mesh.server("server", echo_service(), "");
-    let mut client = mesh.client("");
-    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let [_hub, server, client] = mesh.trio(echo_service(), "", "");
     let mut profile = server.document("/api/v1/profile");
     profile["priority"] = json!(7);
     profile["class"] = json!("bulk");

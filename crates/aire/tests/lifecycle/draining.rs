@@ -9,10 +9,7 @@ use crate::stage::{Agent, Mesh, echo, echo_service, is_reset, read_out, socks_re
 #[test]
 fn a_draining_agent_finishes_what_runs_and_takes_nothing_new() {
     let mesh = Mesh::new();
-    let mut hub = mesh.hub("");
-    let mut server = mesh.server("server", echo_service(), "");
-    let mut client = mesh.client("");
-    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let [_hub, mut server, client] = mesh.trio(echo_service(), "", "");
     let mut running = client.connect();
     server.terminate();
     const GENERAL_FAILURE: u8 = 1;
@@ -56,10 +53,7 @@ fn streams_of_a_draining_instance_end_and_new_ones_go_to_another() {
 #[test]
 fn a_second_signal_ends_an_agent_at_once() {
     let mesh = Mesh::new();
-    let mut hub = mesh.hub("");
-    let mut server = mesh.server("server", echo_service(), "");
-    let mut client = mesh.client("");
-    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let [_hub, _server, mut client] = mesh.trio(echo_service(), "", "");
     let mut running = client.connect();
     client.terminate();
     wait_for("the drain", || client.log().contains("kind=\"draining\"").then_some(()));

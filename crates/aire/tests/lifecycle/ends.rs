@@ -7,14 +7,7 @@ use std::time::{Duration, Instant};
 
 use aire_lab::emulate::free_addresses;
 
-use crate::stage::{Agent, Mesh, is_reset, read_out, service, socks_reply, wait_for};
-
-/// The authority, a server in front of `target`, and a client, all ready.
-fn trio(mesh: &Mesh, target: std::net::SocketAddr) -> [Agent; 3] {
-    let mut agents = [mesh.hub(""), mesh.server("server", target, ""), mesh.client("patience_s = 2")];
-    agents.iter_mut().for_each(|agent| agent.ready());
-    agents
-}
+use crate::stage::{Mesh, is_reset, read_out, service, socks_reply, wait_for};
 
 #[test]
 fn each_direction_ends_by_itself() {
@@ -32,7 +25,7 @@ fn each_direction_ends_by_itself() {
             told.send(read_out(&mut stream).unwrap()).unwrap();
         }
     });
-    let [_hub, _server, client] = trio(&mesh, target);
+    let [_hub, _server, client] = mesh.trio(target, "", "patience_s = 2");
     let mut asking = TcpStream::connect(client.door).unwrap();
     asking.write_all(b"qhello").unwrap();
     asking.shutdown(Shutdown::Write).unwrap();
@@ -60,7 +53,7 @@ fn a_killed_destination_is_a_reset_on_both_sides() {
         stream.write_all(&byte).unwrap();
         let _ = told.send(read_out(&mut stream));
     });
-    let [_hub, mut server, client] = trio(&mesh, target);
+    let [_hub, mut server, client] = mesh.trio(target, "", "patience_s = 2");
     let mut running = client.connect();
     server.kill();
     let end = heard.recv_timeout(Duration::from_secs(10)).unwrap();
@@ -81,7 +74,7 @@ fn a_reader_that_stops_blocks_the_writer_and_not_memory() {
         gate.lock().unwrap().recv().unwrap();
         told.send(read_out(&mut stream).map(|all| all.len())).unwrap();
     });
-    let [_hub, server, client] = trio(&mesh, target);
+    let [_hub, server, client] = mesh.trio(target, "", "patience_s = 2");
     let fill = || {
         let mut stream = TcpStream::connect(client.door).unwrap();
         // Blocked is who gets nothing written for a second.
@@ -121,7 +114,7 @@ fn a_reader_that_stops_blocks_the_writer_and_not_memory() {
 fn the_proxy_says_what_became_of_the_target() {
     let mesh = Mesh::new();
     let target = free_addresses(1).unwrap()[0];
-    let [_hub, _server, client] = trio(&mesh, target);
+    let [_hub, _server, client] = mesh.trio(target, "", "patience_s = 2");
     const REFUSED: u8 = 5;
     let (code, _) = wait_for("the refusal", || socks_reply(client.proxy).ok());
     assert_eq!(code, REFUSED);

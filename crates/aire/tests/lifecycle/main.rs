@@ -18,3 +18,6 @@ mod strangers;
 mod time;
 mod tokens;
 mod wrong_use;
+
+#[path = "../program/mod.rs"]
+mod program;

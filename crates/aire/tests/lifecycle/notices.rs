@@ -4,7 +4,8 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::stage::{
-    Agent, Mesh, PERMIT, aire, done, echo, echo_service, is_reset, read_out, socks_reply, try_echo, wait_for,
+    Agent, Mesh, PERMIT, aire, done, echo, echo_service, is_reset, joining, read_out, socks_reply, try_echo,
+    wait_for,
 };
 
 /// From the end of the command to the reset of a running stream.
@@ -12,9 +13,8 @@ const SOON: Duration = Duration::from_secs(1);
 
 fn started() -> (Mesh, Agent, Agent, Agent) {
     let mesh = Mesh::new();
-    let mut agents = (mesh.hub(""), mesh.server("server", echo_service(), ""), mesh.client(""));
-    [&mut agents.0, &mut agents.1, &mut agents.2].into_iter().for_each(Agent::ready);
-    (mesh, agents.0, agents.1, agents.2)
+    let [hub, server, client] = mesh.trio(echo_service(), "", "");
+    (mesh, hub, server, client)
 }
 
 fn mesh_command(mesh: &Mesh, words: &[&str]) -> String {
@@ -166,22 +166,8 @@ fn a_revoked_app_loses_its_streams_and_its_circuits() {
     // No token helps.
     let token = mesh.token(&["--app", "echo"]);
     let state = mesh.path("other.state");
-    let other = aire(&[
-        "run",
-        "--node",
-        "other",
-        "--state",
-        &state,
-        "--join",
-        &token,
-        "--no-multicast",
-        "--admin",
-        "127.0.0.1:0",
-        "--listen",
-        "127.0.0.1:0",
-        "--app",
-        "echo=127.0.0.1:9",
-    ]);
+    let flags = joining("other", &state, &token);
+    let other = aire(&[&["run", "--app", "echo=127.0.0.1:9"], &flags[..]].concat());
     let said = String::from_utf8_lossy(&other.stderr);
     assert!(other.status.code() == Some(1) && said.contains("app/echo was revoked"), "{said}");
 }

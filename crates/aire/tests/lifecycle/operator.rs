@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-use crate::stage::{Agent, Mesh, aire, done, echo_service, wait_for};
+use crate::stage::{Agent, Mesh, aire, done, echo_service, joining, wait_for};
 
 /// What the doctor says, by check; the worst of each.
 fn findings(json: &str) -> BTreeMap<String, (String, String)> {
@@ -135,19 +135,7 @@ fn the_doctor_says_what_works_and_what_does_not() {
 fn only_a_token(mesh: &Mesh) {
     let token = mesh.token(&["--relay"]);
     let state = mesh.path("new.state");
-    let new = [
-        "--node",
-        "new",
-        "--state",
-        &state,
-        "--join",
-        &token,
-        "--no-multicast",
-        "--admin",
-        "127.0.0.1:0",
-        "--listen",
-        "127.0.0.1:0",
-    ];
+    let new = joining("new", &state, &token);
     let (code, found) = doctor(&new);
     assert_eq!(code, Some(0), "{found:?}");
     for (check, verdict) in

@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::stage::{Agent, Mesh, aire, echo, echo_service, is_reset, read_out, try_echo, wait_for};
+use crate::stage::{Mesh, aire, echo, echo_service, is_reset, joining, read_out, try_echo, wait_for};
 
 #[test]
 fn state_outlives_every_agent_and_traffic_needs_no_authority() {
     let mesh = Mesh::new();
-    let mut agents = [mesh.hub(""), mesh.server("server", echo_service(), ""), mesh.client("")];
-    agents.iter_mut().for_each(|agent| agent.ready());
+    let mut agents = mesh.trio(echo_service(), "", "");
     drop(agents[2].connect());
     agents.iter_mut().for_each(|agent| agent.kill());
     // No token any more.
@@ -18,22 +17,8 @@ fn state_outlives_every_agent_and_traffic_needs_no_authority() {
     let mut running = client.connect();
 
     let (state, token) = (mesh.path("copy.state"), mesh.token(&["--app", "echo"]));
-    let second = aire(&[
-        "run",
-        "--node",
-        "server",
-        "--state",
-        &state,
-        "--join",
-        &token,
-        "--no-multicast",
-        "--admin",
-        "127.0.0.1:0",
-        "--listen",
-        "127.0.0.1:0",
-        "--app",
-        "echo=127.0.0.1:9",
-    ]);
+    let flags = joining("server", &state, &token);
+    let second = aire(&[&["run", "--app", "echo=127.0.0.1:9"], &flags[..]].concat());
     let told = String::from_utf8(second.stderr).unwrap();
     assert_eq!(second.status.code(), Some(1), "{told}");
     let last = told.lines().last().unwrap();
@@ -51,10 +36,7 @@ fn state_outlives_every_agent_and_traffic_needs_no_authority() {
 fn certificates_are_renewed_under_running_streams() {
     let mesh = Mesh::new();
     let lifetime = Duration::from_secs(10);
-    let mut hub = mesh.hub("svid_s = 10\n");
-    let mut server = mesh.server("server", echo_service(), "");
-    let mut client = mesh.client("");
-    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let [_hub, server, client] = mesh.trio(echo_service(), "svid_s = 10\n", "");
     let first_ones = Instant::now();
     let mut running = client.connect();
     let renewals = |log: &str| log.matches("kind=\"certificate-renewed\"").count();
@@ -72,11 +54,8 @@ fn certificates_are_renewed_under_running_streams() {
 #[test]
 fn streams_and_links_end_with_a_certificate_that_is_not_renewed() {
     let mesh = Mesh::new();
-    let mut hub = mesh.hub("svid_s = 10\n");
-    let mut server = mesh.server("server", echo_service(), "");
     // Longer than it takes to leave the way over the hub, which is about to be killed.
-    let mut client = mesh.client("patience_s = 4\n");
-    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let [mut hub, _server, client] = mesh.trio(echo_service(), "svid_s = 10\n", "patience_s = 4\n");
     let mut running = client.connect();
     hub.kill();
     let alone = Instant::now();
@@ -95,10 +74,7 @@ fn streams_and_links_end_with_a_certificate_that_is_not_renewed() {
 #[test]
 fn a_destination_that_restarts_resets_its_streams_and_serves_the_next_one_at_once() {
     let mesh = Mesh::new();
-    let mut hub = mesh.hub("");
-    let mut server = mesh.server("server", echo_service(), "");
-    let mut client = mesh.client("");
-    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let [_hub, mut server, client] = mesh.trio(echo_service(), "", "");
     let mut running = client.connect();
     server.kill();
     server.start();
@@ -120,10 +96,7 @@ fn a_source_that_is_killed_resets_both_ends() {
         std::io::Write::write_all(&mut stream, &first).unwrap();
         let _ = told.send(read_out(&mut stream));
     });
-    let mut hub = mesh.hub("");
-    let mut server = mesh.server("server", target, "");
-    let mut client = mesh.client("");
-    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let [_hub, _server, mut client] = mesh.trio(target, "", "");
     let mut running = client.connect();
     client.kill();
     let end = read_out(&mut running);

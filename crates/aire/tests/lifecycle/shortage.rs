@@ -33,10 +33,7 @@ fn cpu(agent: &Agent) -> f64 {
 #[test]
 fn without_descriptors_running_streams_go_on_and_new_ones_are_refused() {
     let mesh = Mesh::new();
-    let mut hub = mesh.hub("");
-    let mut server = mesh.server("server", echo_service(), "");
-    let mut client = mesh.client("");
-    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let [_hub, server, client] = mesh.trio(echo_service(), "", "");
     let mut running = client.connect();
 
     leave(&client, 4);

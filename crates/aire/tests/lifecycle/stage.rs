@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,27 +13,29 @@ use aire_lab::emulate::free_addresses;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::program;
+pub(crate) use crate::program::{aire, done};
+
 /// Lets the client reach the service.
 pub(crate) const PERMIT: &str =
     r#"permit(principal == App::"client", action == Action::"connect", resource == App::"echo");"#;
 
-/// The command, without the environment's opinion about which agent to ask.
-pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_aire"));
-    command.env_remove("AIRE_ADMIN").stdin(Stdio::null());
-    command
-}
-
-/// Runs the program to its end.
-pub(crate) fn aire(arguments: &[&str]) -> Output {
-    command().args(arguments).output().unwrap()
-}
-
-/// What a successful run printed.
-pub(crate) fn done(arguments: &[&str]) -> String {
-    let output = aire(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+/// The flags of a node that joins with a token, at addresses that the system chooses.
+pub(crate) fn joining<'a>(node: &'a str, state: &'a str, token: &'a str) -> [&'a str; 11] {
+    let anywhere = "127.0.0.1:0";
+    [
+        "--node",
+        node,
+        "--state",
+        state,
+        "--join",
+        token,
+        "--no-multicast",
+        "--admin",
+        anywhere,
+        "--listen",
+        anywhere,
+    ]
 }
 
 /// Looks until `look` finds something; says how long that took.
@@ -110,6 +112,14 @@ impl Mesh {
         agent
     }
 
+    /// The authority, an agent that serves `echo` at `target` and a client, all ready; `hub` and `client` are more lines
+    /// of their configurations.
+    pub(crate) fn trio(&self, target: SocketAddr, hub: &str, client: &str) -> [Agent; 3] {
+        let mut agents = [self.hub(hub), self.server("server", target, ""), self.client(client)];
+        agents.iter_mut().for_each(Agent::ready);
+        agents
+    }
+
     pub(crate) fn relay(&self, node: &str) -> Agent {
         let listen = free_addresses(1).unwrap()[0];
         self.agent(node, listen, "", Some(self.token(&["--relay"])))
@@ -166,7 +176,7 @@ impl Agent {
 
     fn run(&mut self, token: Option<&str>) {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
-        let mut command = command();
+        let mut command = program::command();
         command.arg("run").arg("--config").arg(&self.config).stdout(Stdio::null()).stderr(log);
         command.args(token.into_iter().flat_map(|token| ["--join", token]));
         self.child = Some(command.spawn().unwrap());

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::stage::{Agent, Mesh, echo_service, wait_for};
+use crate::stage::{Mesh, echo_service, wait_for};
 
 /// How long a silent connection is borne; fails where it never ends.
 fn borne(at: SocketAddr) -> Duration {
@@ -21,10 +21,7 @@ fn borne(at: SocketAddr) -> Duration {
 #[test]
 fn silence_is_borne_for_seconds_and_costs_nobody_else() {
     let mesh = Mesh::new();
-    let mut hub = mesh.hub("");
-    let mut server = mesh.server("server", echo_service(), "");
-    let mut client = mesh.client("");
-    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let [_hub, _server, client] = mesh.trio(echo_service(), "", "");
     drop(client.connect());
     let (listen, proxy, admin) = (client.listen, client.proxy, client.admin);
     std::thread::scope(|scope| {

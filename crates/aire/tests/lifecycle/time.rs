@@ -12,10 +12,7 @@ use crate::stage::{Agent, Mesh, aire, echo_service, try_echo, wait_for};
 #[test]
 fn an_agent_whose_certificate_ran_out_says_so_and_joins_again() {
     let mesh = Mesh::new();
-    let mut hub = mesh.hub("svid_s = 10\n");
-    let mut server = mesh.server("server", echo_service(), "");
-    let mut client = mesh.client("");
-    [&mut hub, &mut server, &mut client].into_iter().for_each(Agent::ready);
+    let [mut hub, mut server, mut client] = mesh.trio(echo_service(), "svid_s = 10\n", "");
     let token = mesh.token(&["--app", "client"]);
     hub.kill();
     wait_for("the end of the certificate", || {
