@@ -348,11 +348,13 @@ impl Outgoing {
                 let why = describe(because);
                 (Kind::PathLeft, format!("{} left {path} {to_text}: {why}", self.instance), to)
             }
-            PoolEvent::Found { path, after } => {
+            PoolEvent::Found { path, after, again } => {
                 if let Some(patience) = self.state.lock().patience.take() {
                     patience.abort();
                 }
-                agent.metrics.stalled(after);
+                if again {
+                    agent.metrics.stalled(after);
+                }
                 let text = format!("{} is reached {path} after {} ms", self.instance, after.as_millis());
                 (Kind::PathMoved, text, Some(path))
             }

@@ -95,8 +95,10 @@ pub enum PoolEvent {
     Found {
         /// Which.
         path: Path,
-        /// How long there was none.
+        /// How long streams had waited for it.
         after: Duration,
+        /// There had been one before.
+        again: bool,
     },
 }
 
