@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use aire_types::{NodeName, Time};
 
-/// A token bucket for each peer. Peers without a link are forgotten by [`Allowance::forget`].
+/// A token bucket for each peer. Those that have earned everything back are as good as unknown, and forgotten by
+/// [`Allowance::forget_idle`].
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     burst: f64,
     per_second: f64,
     peers: BTreeMap<NodeName, (f64, Time)>,
@@ -14,12 +15,12 @@ pub(super) struct Allowance {
 
 impl Allowance {
     /// So many at once, and then so many a second.
-    pub(super) const fn new(burst: f64, per_second: f64) -> Self {
+    pub(crate) const fn new(burst: f64, per_second: f64) -> Self {
         Allowance { burst, per_second, peers: BTreeMap::new() }
     }
 
     /// May the peer ask once more?
-    pub(super) fn take(&mut self, now: Time, peer: &NodeName) -> bool {
+    pub(crate) fn take(&mut self, now: Time, peer: &NodeName) -> bool {
         let (tokens, at) = self.peers.entry(peer.clone()).or_insert((self.burst, now));
         let earned = now.since(*at).as_secs_f64() * self.per_second;
         (*tokens, *at) = ((*tokens + earned).min(self.burst), now);
@@ -30,10 +31,20 @@ impl Allowance {
         may
     }
 
-    /// The link to the peer is gone for as long as it takes to earn everything back.
-    pub(super) fn forget_idle(&mut self, now: Time) {
+    /// Forgets who has not asked for as long as it takes to earn everything back.
+    pub(crate) fn forget_idle(&mut self, now: Time) {
         let full = self.burst / self.per_second;
         self.peers.retain(|_, (_, at)| now.since(*at).as_secs_f64() < full);
+    }
+
+    /// Is the peer remembered?
+    pub(crate) fn knows(&self, peer: &NodeName) -> bool {
+        self.peers.contains_key(peer)
+    }
+
+    /// How many peers are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.peers.len()
     }
 }
 

@@ -235,15 +235,13 @@ impl Agent {
     pub(crate) fn answer_renewal(self: &Arc<Self>, from: NodeName, request: Vec<u8>) {
         let Some(authority) = self.authority.clone() else { return };
         let Some(link) = self.link_to(&from) else { return };
-        match self.renewals.lock().ask(self.clock.now(), &from) {
-            Decision::Answer => {}
-            Decision::Ignore { first } => {
-                if first {
-                    let text = format!("{from} asks for renewals too often; most are ignored");
-                    self.tell(Happening::new(Kind::EnrolmentRefused, text).peer(&from));
-                }
-                return;
+        let decision = self.renewals.lock().ask(self.clock.now(), &from);
+        if let Decision::Ignore { first } = decision {
+            if first {
+                let text = format!("{from} asks for renewals too often; most are ignored");
+                self.tell(Happening::new(Kind::EnrolmentRefused, text).peer(&from));
             }
+            return;
         }
         let agent = Arc::clone(self);
         tokio::task::spawn_blocking(move || {

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod agent;
+mod allowance;
 mod bug;
 mod carry;
 mod clock;

@@ -1,30 +1,26 @@
 //! How often the authority renews for one node.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aire_types::{NodeName, Time};
 
-/// Renewals that a node may ask for in a row.
-const BURST: u32 = 4;
-/// The longest time in which one more is earned.
-const LONGEST: Duration = Duration::from_secs(15);
-/// Nodes that are remembered; those that have asked for least recently are not worth it.
-const MAX_NODES: usize = 4096;
+use crate::allowance::Allowance;
 
-/// What a node has left.
-#[derive(Clone, Copy, Debug)]
-struct Allowance {
-    left: u32,
-    since: Time,
-    told: bool,
-}
+/// Renewals that a node may ask for in a row.
+const BURST: f64 = 4.0;
+/// The longest and the shortest time in which one more is earned.
+const LONGEST: Duration = Duration::from_secs(15);
+const SHORTEST: Duration = Duration::from_millis(1);
+/// Nodes that are remembered; those that have earned everything back are not worth it.
+const MAX_NODES: usize = 4096;
 
 /// Limits renewals, so that a member's flood costs the authority neither signatures nor its disk.
 #[derive(Debug)]
 pub(crate) struct RenewalLimit {
-    earn: Duration,
-    nodes: BTreeMap<NodeName, Allowance>,
+    allowance: Allowance,
+    /// Nodes of which the operator knows that they ask too often.
+    told: BTreeSet<NodeName>,
 }
 
 /// What becomes of a request.
@@ -40,30 +36,21 @@ pub(crate) enum Decision {
 impl RenewalLimit {
     /// For certificates that hold so long: eight renewals in that time are more than any node needs.
     pub(crate) fn new(lifetime: Duration) -> Self {
-        RenewalLimit { earn: (lifetime / 8).min(LONGEST), nodes: BTreeMap::new() }
+        let earn = (lifetime / 8).clamp(SHORTEST, LONGEST);
+        RenewalLimit { allowance: Allowance::new(BURST, 1.0 / earn.as_secs_f64()), told: BTreeSet::new() }
     }
 
     /// `node` asks for a renewal.
     pub(crate) fn ask(&mut self, now: Time, node: &NodeName) -> Decision {
-        let earn = self.earn;
-        if self.nodes.len() >= MAX_NODES {
-            // Who earned everything back is as good as unknown.
-            self.nodes.retain(|_, held| now.since(held.since) < earn * BURST);
+        if self.allowance.len() >= MAX_NODES {
+            self.allowance.forget_idle(now);
+            self.told.retain(|node| self.allowance.knows(node));
         }
-        let held =
-            self.nodes.entry(node.clone()).or_insert(Allowance { left: BURST, since: now, told: false });
-        let earned =
-            (now.since(held.since).as_micros() / earn.as_micros().max(1)).min(u128::from(BURST)) as u32;
-        if earned > 0 {
-            held.left = (held.left + earned).min(BURST);
-            held.since = now;
-        }
-        if held.left > 0 {
-            (held.left, held.told) = (held.left - 1, false);
+        if self.allowance.take(now, node) {
+            self.told.remove(node);
             return Decision::Answer;
         }
-        let first = !std::mem::replace(&mut held.told, true);
-        Decision::Ignore { first }
+        Decision::Ignore { first: self.told.insert(node.clone()) }
     }
 }
 
@@ -100,6 +87,6 @@ mod tests {
         for n in 0..3 * MAX_NODES as u64 {
             limit.ask(Time::from_millis(n * 100), &format!("n{n}").parse().unwrap());
         }
-        assert!(limit.nodes.len() <= MAX_NODES);
+        assert!(limit.allowance.len() <= MAX_NODES);
     }
 }

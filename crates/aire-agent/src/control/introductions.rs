@@ -8,8 +8,8 @@ use aire_net::{Link, Transport};
 use aire_types::{NodeName, Time};
 use aire_wire::Message;
 
-use super::allowance::Allowance;
 use super::{Control, Effect};
+use crate::allowance::Allowance;
 
 /// How long a node is dialled before somebody is asked to introduce us.
 const PATIENCE: Duration = Duration::from_secs(2);

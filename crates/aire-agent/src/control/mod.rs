@@ -4,7 +4,6 @@
 //! world outside is either sent at once (messages on links, which never block) or left in a list of [`Effect`]s,
 //! carried out by the agent after the lock is released.
 
-mod allowance;
 mod brain;
 mod circuits;
 mod dialler;

@@ -9,8 +9,8 @@ use aire_net::{Opening, Plan, Ticket};
 use aire_types::{NodeName, Time};
 use aire_wire::Message;
 
-use super::allowance::Allowance;
 use super::{Control, Effect};
+use crate::allowance::Allowance;
 
 /// What one peer may ask us to dial back: at once, and then a second.
 const BACK_BURST: f64 = 64.0;
