@@ -3,7 +3,10 @@
 //! [`data`] reads recorded measurements, [`replay`] lets a policy probe and decide on them round by round and scores
 //! each decision exactly, as the recordings hold what every other decision would have given.
 //!
+//! [`learn`] trains the learned policy on what a prober would have seen there.
+//!
 //! A tool: it is never linked into the agent.
 
 pub mod data;
+pub mod learn;
 pub mod replay;

@@ -1,0 +1,96 @@
+//! Offline training: rows of what a prober saw, with what was right in hindsight → weights.
+
+mod adam;
+mod calibration;
+mod checkpoint;
+mod fingerprint;
+mod key;
+mod loss;
+mod network;
+mod normalisation;
+mod rows;
+mod trainer;
+
+use std::path::PathBuf;
+
+pub use calibration::Calibration;
+pub use checkpoint::Epoch;
+pub use key::SigningKey;
+pub use network::Layer;
+pub use normalisation::Normalisation;
+pub use rows::{Row, Rows};
+pub use trainer::{Course, Fitted, Settings, fit};
+
+/// Why nothing was learned.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The traces hold nothing that a candidate could be judged by.
+    #[error("the traces give no rows to train the {network} network on: record longer, or give more sets")]
+    Empty {
+        /// Which network.
+        network: String,
+    },
+    /// The weights left all bounds.
+    #[error(
+        "the loss is no number after epoch {epoch}: the traces hold values beyond reason, or the rate is too high"
+    )]
+    Diverged {
+        /// When.
+        epoch: usize,
+    },
+    /// A file of this machine cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of this machine cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A checkpoint does not hold what it should.
+    #[error("the checkpoint {path} is damaged: {what}; train from the beginning, without --resume")]
+    Checkpoint {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A checkpoint is of other traces or settings.
+    #[error(
+        "the checkpoint {path} is of a run with other traces, another seed or other settings; give it the same ones, or train without --resume"
+    )]
+    OtherRun {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A file holds no key to sign with.
+    #[error(
+        "{path} holds no Ed25519 key in PKCS#8; name another file, or one that does not exist for a new key"
+    )]
+    Key {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Arithmetic on tensors failed.
+    #[error("a bug in the trainer: {0}")]
+    Bug(String),
+}
+
+impl Error {
+    fn bug(error: &dyn std::error::Error) -> Self {
+        Error::Bug(error.to_string())
+    }
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Error::bug(&error)
+    }
+}
