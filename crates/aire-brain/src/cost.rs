@@ -158,6 +158,13 @@ impl<'a> Scorer<'a> {
         Scorer { snapshot, weights, risk_weight: level * weights.risk, assumed_mbps }
     }
 
+    /// The same with load weighed `factor` times as much.
+    #[must_use]
+    pub fn with_load(mut self, factor: f64) -> Self {
+        self.weights.load *= factor;
+        self
+    }
+
     /// The weights of the snapshot's class.
     pub fn weights(&self) -> &Weights {
         &self.weights

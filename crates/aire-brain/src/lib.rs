@@ -27,6 +27,7 @@ pub use brain::{Brain, Explanation};
 pub use config::Config;
 pub use contest::Margin;
 pub use estimate::Sample;
+pub use herd::HerdTuning;
 pub use output::{Event, Output, RankedPaths};
 pub use policy::Policy;
 pub use rule::Rule;

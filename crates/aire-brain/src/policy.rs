@@ -1,5 +1,7 @@
 use aire_types::{Ranked, Snapshot};
 
+use crate::herd::HerdTuning;
+
 /// Something that ranks paths: the rule, or a learned model on top of it.
 ///
 /// Both answer from the same immutable snapshot. Masks and pins are set before the snapshot is ranked and checked
@@ -14,4 +16,9 @@ pub trait Policy: Send {
 
     /// Why the first of `ranking` is first, for people.
     fn reason(&self, snapshot: &Snapshot, ranking: &[Ranked]) -> String;
+
+    /// How an agent that follows this policy behaves as one of many.
+    fn herd(&self) -> HerdTuning {
+        HerdTuning::default()
+    }
 }

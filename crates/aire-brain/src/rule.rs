@@ -5,6 +5,7 @@ use aire_types::{Ranked, Snapshot};
 use crate::Policy;
 use crate::contest::{Contest, Margin, ranking, scored};
 use crate::cost::Scorer;
+use crate::herd::HerdTuning;
 
 /// Ranks by cost and changes only for a gain that is larger than the noise.
 ///
@@ -18,6 +19,8 @@ use crate::cost::Scorer;
 pub struct Rule {
     /// By how much a challenger must win.
     pub margin: Margin,
+    /// How it behaves as one of many.
+    pub herd: HerdTuning,
 }
 
 impl Policy for Rule {
@@ -26,15 +29,19 @@ impl Policy for Rule {
     }
 
     fn rank(&self, snapshot: &Snapshot) -> Vec<Ranked> {
-        let scorer = Scorer::new(snapshot);
+        let scorer = Scorer::new(snapshot).with_load(self.herd.load);
         let mut scored = scored(snapshot, &scorer);
         Contest::new(snapshot, &scorer, &self.margin).settle(&mut scored);
         ranking(snapshot, &scored)
     }
 
     fn reason(&self, snapshot: &Snapshot, ranking: &[Ranked]) -> String {
-        let scorer = Scorer::new(snapshot);
+        let scorer = Scorer::new(snapshot).with_load(self.herd.load);
         let scored = scored(snapshot, &scorer);
         Contest::new(snapshot, &scorer, &self.margin).reason(&scored, ranking)
+    }
+
+    fn herd(&self) -> HerdTuning {
+        self.herd
     }
 }

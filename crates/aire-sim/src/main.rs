@@ -3,16 +3,23 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aire_sim::Contender;
+use aire_sim::herd::{Event, Scene, compare};
+use aire_sim::learn::{NAMES, Search, SearchConfig};
 use aire_sim::scale::Scale;
 
 const USAGE: &str = "usage: cargo xtask sim COMMAND [--json] [--seed N] [--threads N]
-  scale [--nodes N]... [--seconds N]    what a node costs, from 10 nodes to 10,000, in one simulated hour";
+  scale [--nodes N]... [--seconds N]    what a node costs, from 10 nodes to 10,000, in one simulated hour
+  herd [--agents N]... [--seeds N]      many agents and one piece of news: greedy, the rule, the learned herd control
+  learn                                 learn the herd control again; prints every generation";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.split_first() {
         Some((&"scale", rest)) => Options::parse(rest).map(|options| scale(&options)),
+        Some((&"herd", rest)) => Options::parse(rest).map(|options| herd(&options)),
+        Some((&"learn", rest)) => Options::parse(rest).map(|options| learn(&options)),
         Some((&("help" | "--help" | "-h"), _)) => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -34,12 +41,22 @@ struct Options {
     threads: usize,
     seconds: Option<u64>,
     nodes: Vec<usize>,
+    agents: Vec<usize>,
+    seeds: u64,
 }
 
 impl Options {
     fn parse(words: &[&str]) -> Result<Self, String> {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        let mut options = Options { json: false, seed: 1, threads: cores, seconds: None, nodes: Vec::new() };
+        let mut options = Options {
+            json: false,
+            seed: 1,
+            threads: cores,
+            seconds: None,
+            nodes: Vec::new(),
+            agents: Vec::new(),
+            seeds: 5,
+        };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             if *word == "--json" {
@@ -53,6 +70,8 @@ impl Options {
                 "--seed" => options.seed = number,
                 "--threads" => options.threads = number as usize,
                 "--seconds" => options.seconds = Some(number),
+                "--agents" => options.agents.push(number as usize),
+                "--seeds" => options.seeds = number,
                 "--nodes" => options.nodes.push(number as usize),
                 other => return Err(format!("'{other}' is not known\n{USAGE}")),
             }
@@ -93,5 +112,45 @@ fn scale(options: &Options) {
     }
     if options.json {
         println!("{}", serde_json::json!({ "scale": reports }));
+    }
+}
+
+fn herd(options: &Options) {
+    let sizes = if options.agents.is_empty() { vec![200] } else { options.agents.clone() };
+    let contenders = [Contender::Direct, Contender::Greedy, Contender::Rule];
+    let mut rows = Vec::new();
+    for agents in sizes {
+        for event in Event::ALL {
+            for contender in &contenders {
+                let seeds = options.seed..options.seed + options.seeds;
+                let scenes = seeds.map(|seed| Scene::new(event, agents, contender.clone(), seed)).collect();
+                let seen = compare::run_all(scenes, options.threads);
+                rows.push(compare::Row::new(event, agents, contender.label(), &seen));
+                if !options.json {
+                    rows.last().into_iter().for_each(|row| println!("{row}"));
+                }
+            }
+        }
+    }
+    if options.json {
+        println!("{}", serde_json::json!({ "herd": rows }));
+    }
+}
+
+fn learn(options: &Options) {
+    let mut search = Search::new(SearchConfig::new(options.seed, options.threads));
+    while let Some(generation) = search.advance() {
+        if options.json {
+            println!("{}", serde_json::json!(generation));
+            continue;
+        }
+        let values = NAMES.iter().zip(generation.values).map(|(name, value)| format!("{name} {value:.3}"));
+        println!(
+            "{:3}: elite {:.3}, rule {:.3}; {}",
+            generation.number,
+            generation.elite_cost,
+            generation.rule_cost,
+            values.collect::<Vec<_>>().join(", ")
+        );
     }
 }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -7,10 +8,10 @@ use crate::{AppName, NodeName};
 /// The most relays that a path may have.
 pub const MAX_RELAYS: usize = 2;
 
-/// An ordered list of relays between two agents; empty means direct.
+/// An ordered list of relays between two agents; empty means direct. A copy is cheap.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<NodeName>", into = "Vec<NodeName>")]
-pub struct Path(Vec<NodeName>);
+pub struct Path(Option<Arc<[NodeName]>>);
 
 /// Why a list of relays is not a path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +26,7 @@ pub enum PathError {
 
 impl Path {
     /// The path without relays.
-    pub const DIRECT: Path = Path(Vec::new());
+    pub const DIRECT: Path = Path(None);
 
     /// A path over `relays` in order.
     ///
@@ -40,27 +41,27 @@ impl Path {
                 return Err(PathError::Loop(relay.clone()));
             }
         }
-        Ok(Path(relays))
+        Ok(Path((!relays.is_empty()).then(|| relays.into())))
     }
 
     /// A path over one relay.
     pub fn via(relay: NodeName) -> Self {
-        Path(vec![relay])
+        Path(Some(Arc::from([relay])))
     }
 
     /// The relays in order from the source.
     pub fn relays(&self) -> &[NodeName] {
-        &self.0
+        self.0.as_deref().unwrap_or_default()
     }
 
     /// Without relays?
     pub fn is_direct(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// No relay in common? A direct path is disjoint from every relayed one, but not from itself.
     pub fn is_disjoint(&self, other: &Path) -> bool {
-        self != other && !self.0.iter().any(|relay| other.0.contains(relay))
+        self != other && !self.relays().iter().any(|relay| other.relays().contains(relay))
     }
 }
 
@@ -73,7 +74,7 @@ impl TryFrom<Vec<NodeName>> for Path {
 
 impl From<Path> for Vec<NodeName> {
     fn from(path: Path) -> Self {
-        path.0
+        path.relays().to_vec()
     }
 }
 
@@ -82,7 +83,7 @@ impl fmt::Display for Path {
         if self.is_direct() {
             return f.pad("direct");
         }
-        let names: Vec<&str> = self.0.iter().map(NodeName::as_str).collect();
+        let names: Vec<&str> = self.relays().iter().map(NodeName::as_str).collect();
         f.pad(&format!("via {}", names.join(",")))
     }
 }

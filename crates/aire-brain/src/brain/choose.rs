@@ -7,7 +7,7 @@ use aire_types::{AppName, Class, Decision, Instance, Path, Ranked, RouteId, Snap
 use super::{Brain, FORCED_HOLD, NEW, Placement};
 use crate::cost::{Scorer, Terms, Weights};
 use crate::destination::{Choice, Role};
-use crate::herd;
+use crate::herd::{self, HerdTuning};
 use crate::output::{Event, Output, RankedPaths};
 use crate::policy::Policy;
 use crate::rule::Rule;
@@ -30,8 +30,8 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    fn new(decision: Arc<Decision>, snapshot: Arc<Snapshot>) -> Self {
-        let scorer = Scorer::new(&snapshot);
+    fn new(decision: Arc<Decision>, snapshot: Arc<Snapshot>, load: f64) -> Self {
+        let scorer = Scorer::new(&snapshot).with_load(load);
         let terms = |ranked: &Ranked| {
             let found = snapshot.candidates.iter().find(|candidate| candidate.route == ranked.route);
             found.filter(|candidate| candidate.ineligible.is_none()).map(|candidate| scorer.terms(candidate))
@@ -65,14 +65,15 @@ impl Brain {
     /// Why streams of `class` to `app` go where they go.
     pub fn explain(&mut self, now: Time, app: &AppName, class: Class) -> Explanation {
         let (decision, snapshot) = self.placed(now, app, class);
-        Explanation::new(decision, snapshot)
+        Explanation::new(decision, snapshot, self.policy.herd().load)
     }
 
     /// The last decisions: all (instance, class) that were asked for or looked at.
     pub fn explanations(&self) -> impl Iterator<Item = (&Instance, Class, Explanation)> {
-        self.destinations.iter().flat_map(|(instance, destination)| {
+        let load = self.policy.herd().load;
+        self.destinations.iter().flat_map(move |(instance, destination)| {
             destination.choices.iter().map(move |(class, choice)| {
-                (instance, *class, Explanation::new(choice.decision.clone(), choice.snapshot.clone()))
+                (instance, *class, Explanation::new(choice.decision.clone(), choice.snapshot.clone(), load))
             })
         })
     }
@@ -175,6 +176,7 @@ impl Brain {
         let mut by: Arc<str> = Arc::from(self.policy.name());
         let mut ranking = self.policy.rank(snapshot);
         let sound = is_sound(snapshot, &ranking);
+        let tuning = if sound { self.policy.herd() } else { HerdTuning::default() };
         if !sound {
             let rule = Rule::default();
             by = Arc::from(rule.name());
@@ -185,7 +187,7 @@ impl Brain {
         if !pinned {
             propensity = match standby_takes_over(snapshot, &mut ranking, standby) {
                 true => 1.0,
-                false => herd::temper(snapshot, &mut ranking, settled, &mut self.random),
+                false => herd::temper(&tuning, snapshot, &mut ranking, settled, &mut self.random),
             };
         }
         let mut reason = match sound {
@@ -231,7 +233,7 @@ impl Brain {
             self.snapshot(now, &instance.app, std::slice::from_ref(instance), class, route, hold_until);
         let warm = before.as_ref().and_then(|choice| choice.standby.as_ref());
         let decision = self.rank(&snapshot, settled, warm);
-        let standby = self.standby(&decision, warm);
+        let standby = self.standby(&snapshot, &decision, warm);
         self.raise_roles(&decision, standby.as_ref());
         let mut choice = Choice {
             current,
@@ -262,7 +264,8 @@ impl Brain {
         };
         if settled && from.is_some() {
             let improvement = from.as_ref().is_some_and(|(path, _)| usable(path));
-            let hold = if improvement { self.config.dwell } else { FORCED_HOLD };
+            let dwell = self.config.dwell.mul_f64(self.policy.herd().dwell.clamp(0.0, 100.0));
+            let hold = if improvement { dwell } else { FORCED_HOLD };
             choice.hold_until = now + self.random.scale(hold, 1.0, 1.5);
         }
         let route = |path: Path| RouteId { instance: instance.clone(), path };
@@ -289,22 +292,26 @@ impl Brain {
     }
 
     /// The cheapest usable path that shares no relay with the best; the one before stays unless clearly beaten.
-    fn standby(&self, decision: &Decision, before: Option<&Path>) -> Option<Path> {
-        let best = &decision.choice()?.path;
+    fn standby(&mut self, snapshot: &Snapshot, decision: &Decision, before: Option<&Path>) -> Option<Path> {
+        let best = decision.choice()?;
         let zone = |path: &Path| {
             let relay = path.relays().first().and_then(|node| self.relays.get(node))?;
             (!relay.zone.is_empty()).then_some(&relay.zone)
         };
         let cost = |ranked: &Ranked| {
-            let together = zone(best).is_some() && zone(best) == zone(&ranked.route.path);
+            let together = zone(&best.path).is_some() && zone(&best.path) == zone(&ranked.route.path);
             ranked.cost + if together { SAME_ZONE_MS } else { 0.0 }
         };
-        let usable =
-            decision.ranking.iter().filter(|r| r.ineligible.is_none() && best.is_disjoint(&r.route.path));
-        let first = usable.clone().min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
-        let kept = usable.into_iter().find(|ranked| Some(&ranked.route.path) == before);
-        let kept = kept.filter(|kept| cost(kept) - cost(first) <= STANDBY_MARGIN_MS.max(0.1 * cost(first)));
-        Some(kept.unwrap_or(first).route.path.clone())
+        let open = |r: &&Ranked| r.ineligible.is_none() && best.path.is_disjoint(&r.route.path);
+        let usable: Vec<(f64, &Path)> =
+            decision.ranking.iter().filter(open).map(|r| (cost(r), &r.route.path)).collect();
+        let least = usable.iter().map(|(cost, _)| *cost).reduce(f64::min)?;
+        let kept = usable.iter().find(|(_, path)| Some(*path) == before);
+        if let Some((_, path)) = kept.filter(|(cost, _)| cost - least <= STANDBY_MARGIN_MS.max(0.1 * least)) {
+            return Some((*path).clone());
+        }
+        let tuning = self.policy.herd();
+        herd::standby(&tuning, snapshot, &usable, &best.instance, &mut self.random).cloned()
     }
 
     fn raise_roles(&mut self, decision: &Decision, standby: Option<&Path>) {

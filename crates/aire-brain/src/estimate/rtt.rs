@@ -141,11 +141,18 @@ impl Rtt {
         if self.filled == 0 {
             return self.mean;
         }
-        let mut sorted = self.window;
-        let part = &mut sorted[..self.filled];
-        part.sort_unstable_by(|a, b| b.total_cmp(a));
         let worst = self.filled.div_ceil(10);
-        f64::from(part[..worst].iter().sum::<f32>()) / worst as f64
+        // the few worst so far, largest first: cheaper than to sort the window for each decision
+        let mut found = [0.0f32; WINDOW.div_ceil(10)];
+        for value in &self.window[..self.filled] {
+            let mut value = *value;
+            for place in &mut found[..worst] {
+                if value > *place {
+                    std::mem::swap(place, &mut value);
+                }
+            }
+        }
+        f64::from(found[..worst].iter().sum::<f32>()) / worst as f64
     }
 
     /// Lowest of the window, milliseconds.

@@ -1,0 +1,85 @@
+//! The policies that runs are compared by.
+
+use aire_brain::{HerdTuning, Policy, Rule};
+use aire_types::{Candidate, Ranked, Snapshot};
+
+/// What an agent that minds nobody does: the least average round trip, at once, without margin.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Greedy;
+
+impl Greedy {
+    fn cost(candidate: &Candidate) -> f64 {
+        candidate.rtt_ms.value.min(1e9)
+    }
+}
+
+impl Policy for Greedy {
+    fn name(&self) -> &str {
+        "greedy"
+    }
+
+    fn rank(&self, snapshot: &Snapshot) -> Vec<Ranked> {
+        let mut ranking: Vec<Ranked> = snapshot
+            .candidates
+            .iter()
+            .map(|candidate| Ranked {
+                route: candidate.route.clone(),
+                cost: if candidate.ineligible.is_some() { f64::INFINITY } else { Self::cost(candidate) },
+                gain: None,
+                ineligible: candidate.ineligible.clone(),
+            })
+            .collect();
+        ranking.sort_by(|a, b| {
+            let closed = a.ineligible.is_some().cmp(&b.ineligible.is_some());
+            closed.then(a.cost.total_cmp(&b.cost)).then_with(|| a.route.cmp(&b.route))
+        });
+        ranking
+    }
+
+    fn reason(&self, _snapshot: &Snapshot, _ranking: &[Ranked]) -> String {
+        "the least round trip".to_owned()
+    }
+
+    fn herd(&self) -> HerdTuning {
+        HerdTuning::SELFISH
+    }
+}
+
+/// Who decides in a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Contender {
+    /// Nothing but the direct path.
+    Direct,
+    /// [`Greedy`].
+    Greedy,
+    /// The rule as it ships.
+    Rule,
+    /// The rule with other herd control.
+    Tuned(Box<Rule>),
+}
+
+impl Contender {
+    /// The rule with this herd control.
+    pub fn tuned(herd: HerdTuning) -> Self {
+        Contender::Tuned(Box::new(Rule { herd, ..Rule::default() }))
+    }
+
+    /// A policy of its own for one agent.
+    pub fn policy(&self) -> Box<dyn Policy> {
+        match self {
+            Contender::Direct | Contender::Rule => Box::new(Rule::default()),
+            Contender::Greedy => Box::new(Greedy),
+            Contender::Tuned(rule) => Box::new(Rule::clone(rule)),
+        }
+    }
+
+    /// As tables call it.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Contender::Direct => "direct",
+            Contender::Greedy => "greedy",
+            Contender::Rule => "rule",
+            Contender::Tuned(_) => "learned",
+        }
+    }
+}
