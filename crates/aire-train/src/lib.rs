@@ -10,3 +10,4 @@
 pub mod data;
 pub mod learn;
 pub mod replay;
+pub mod statistics;

@@ -14,9 +14,18 @@
 //! later. The decision is scored on a frame that is at least `score_gap` rounds later. An agent never holds a frame: all it
 //! can know is what these calls hand it.
 
+mod bounds;
+mod fold;
 mod policy;
+mod run;
 
+pub use bounds::Bounds;
+pub use fold::{Fold, Protocol, Unfit};
 pub use policy::{
     Agent, Choice, History, Leg, MOST_LEGS, Measurement, Outbox, Policy, Probe, Publication, Published,
     Record, Seat, Via, View,
 };
+pub use run::{Budget, LEG_BYTES, Ledger, Outcome, PROBE_BYTES, outcome, pairs, replay, value};
+
+#[cfg(test)]
+mod tests;

@@ -173,13 +173,16 @@ pub struct Leg {
 pub struct Published {
     nodes: usize,
     values: Vec<f32>,
+    /// The same, row = to.
+    turned: Vec<f32>,
     rounds: Vec<u32>,
 }
 
 impl Published {
     /// Nothing was said yet among so many nodes.
     pub fn nothing(nodes: usize) -> Self {
-        Published { nodes, values: vec![f32::NAN; nodes * nodes], rounds: vec![0; nodes * nodes] }
+        let unknown = vec![f32::NAN; nodes * nodes];
+        Published { nodes, values: unknown.clone(), turned: unknown, rounds: vec![0; nodes * nodes] }
     }
 
     /// What `from` says of its direct path to `to`.
@@ -200,12 +203,21 @@ impl Published {
         &self.values[from * self.nodes..(from + 1) * self.nodes]
     }
 
+    /// The newest values towards `to`, by node; NaN where it said nothing.
+    ///
+    /// # Panics
+    /// Where `to` is unknown.
+    pub fn values_to(&self, to: usize) -> &[f32] {
+        &self.turned[to * self.nodes..(to + 1) * self.nodes]
+    }
+
     /// `from` says that its direct path to `to` has this value.
     ///
     /// # Panics
     /// Where a node is unknown.
     pub fn put(&mut self, from: usize, to: usize, value: f32, round: usize) {
         self.values[from * self.nodes + to] = value;
+        self.turned[to * self.nodes + from] = value;
         self.rounds[from * self.nodes + to] = u32::try_from(round).unwrap_or(u32::MAX);
     }
 }

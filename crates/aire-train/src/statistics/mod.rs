@@ -1,0 +1,7 @@
+//! Figures from many decisions: quantiles, and intervals by bootstrap over nodes and blocks of time.
+
+mod bootstrap;
+mod histogram;
+
+pub use bootstrap::{Cells, Interval, Resample};
+pub use histogram::Histogram;
