@@ -50,6 +50,7 @@ pub const TARGETS: &[Target] = &[
         8 * MIB,
     ),
     target("documents", decode::documents::json, decode::documents::json_seeds, 4 * MIB),
+    target("model", decode::model::run, decode::model::seeds, MIB),
     target("policy-text", decode::policy::run, decode::policy::seeds, 64 * MIB),
     target("policy", cores::policy::run, cores::no_seeds, 64 * MIB),
     target("association", cores::association::run, cores::no_seeds, 16 * MIB),

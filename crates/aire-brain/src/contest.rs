@@ -11,6 +11,8 @@ pub struct Margin {
     pub errors: f64,
     /// The least gain, in units of the class's margin.
     pub least: f64,
+    /// The least gain, as a share of the round trip that is left.
+    pub share: f64,
     /// Share of the margin that suffices to go back to direct, the safe direction.
     pub homing: f64,
     /// Round trips that a challenger must have answered.
@@ -19,7 +21,7 @@ pub struct Margin {
 
 impl Default for Margin {
     fn default() -> Self {
-        Margin { errors: 3.0, least: 1.0, homing: 0.4, proof: 8 }
+        Margin { errors: 3.0, least: 1.0, share: 0.0, homing: 0.4, proof: 8 }
     }
 }
 
@@ -101,7 +103,8 @@ impl<'a> Contest<'a> {
             _ => (from.doubt, to.doubt),
         };
         let noise = (from.terms.error * of_from).hypot(to.terms.error * of_to).hypot(loss);
-        let margin = self.least_ms.max(self.margin.errors * noise);
+        let least = self.least_ms.max(self.margin.share * from.candidate.rtt_ms.value);
+        let margin = least.max(self.margin.errors * noise);
         if to.is_direct() { self.margin.homing * margin } else { margin }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aire_types::{Class, Decision, Ineligible, Path, Snapshot, Source, Time};
 
 use crate::estimate::{Evidence, Measured, Sample};
+use crate::outcome::{Tally, Tracks, Watch};
 use crate::topology::Refusal;
 
 /// A measurement older than this is no longer one, but for the path in use.
@@ -57,6 +58,8 @@ pub(crate) struct Route {
     /// Round trip of the link to its first hop, as it was when that last led to a probe, milliseconds.
     link_ms: Option<f64>,
     pub(crate) silent: bool,
+    /// What was measured since the watch of its destination began.
+    pub(crate) tally: Tally,
     refused: Option<(Refusal, Time)>,
     refusals: u32,
     left_until: Time,
@@ -78,6 +81,7 @@ impl Route {
             rest_until: Time::ZERO,
             link_ms: None,
             silent: false,
+            tally: Tally::default(),
             refused: None,
             refusals: 0,
             left_until: Time::ZERO,
@@ -93,6 +97,9 @@ impl Route {
             self.silent = false;
             self.probed = 0;
             self.evidence.forgive();
+        }
+        if source != Source::Claimed {
+            self.tally.add(self.evidence.mean_ms(now), sample);
         }
         let before = self.evidence.count();
         self.evidence.add(now, sample, source);
@@ -235,6 +242,8 @@ pub(crate) struct Choice {
     pub(crate) snapshot: Arc<Snapshot>,
     /// Something happened that the decision does not know.
     pub(crate) stale: bool,
+    /// Where rule and model would be by themselves.
+    pub(crate) tracks: Tracks,
 }
 
 /// One instance that somebody here wants to reach.
@@ -246,12 +255,24 @@ pub(crate) struct Destination {
     pub(crate) rotate_at: Time,
     /// There are measurements that no decision has seen.
     pub(crate) dirty: bool,
+    /// The decision whose outcome is being measured.
+    pub(crate) watch: Option<Watch>,
+    /// The class of the last watch.
+    pub(crate) watched: Option<Class>,
 }
 
 impl Destination {
     pub(crate) fn new(now: Time) -> Self {
         let routes = BTreeMap::from([(Path::DIRECT, Route::new())]);
-        Destination { routes, choices: BTreeMap::new(), since: now, rotate_at: now, dirty: true }
+        Destination {
+            routes,
+            choices: BTreeMap::new(),
+            since: now,
+            rotate_at: now,
+            dirty: true,
+            watch: None,
+            watched: None,
+        }
     }
 
     pub(crate) fn disturb(&mut self) {
@@ -272,6 +293,7 @@ impl Destination {
     pub(crate) fn is_in_use(&self, path: &Path) -> bool {
         self.choices.values().any(|choice| {
             choice.standby.as_ref() == Some(path)
+                || choice.tracks.follows(path)
                 || choice.current.as_ref().is_some_and(|(used, _)| used == path)
         })
     }

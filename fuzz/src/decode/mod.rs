@@ -7,6 +7,7 @@ pub(crate) mod enrolment;
 pub(crate) mod frames;
 pub(crate) mod handshake;
 pub(crate) mod messages;
+pub(crate) mod model;
 pub(crate) mod policy;
 
 /// The first byte as a number, and the rest.

@@ -8,8 +8,9 @@ use super::{Brain, FORCED_HOLD, NEW, Placement};
 use crate::cost::{Scorer, Terms, Weights};
 use crate::destination::{Choice, Role};
 use crate::herd::{self, HerdTuning};
+use crate::outcome::Tracks;
 use crate::output::{Event, Output, RankedPaths};
-use crate::policy::Policy;
+use crate::policy::{Opinion, Policy};
 use crate::rule::Rule;
 use crate::snapshot::snapshot_hash;
 
@@ -173,8 +174,10 @@ impl Brain {
 
     /// Asks the policy, and holds it to masks, pins and herd control.
     fn rank(&mut self, snapshot: &Snapshot, settled: bool, standby: Option<&Path>) -> Decision {
-        let mut by: Arc<str> = Arc::from(self.policy.name());
-        let mut ranking = self.policy.rank(snapshot);
+        let Opinion { mut by, mut ranking, fallback } = self.policy.opinion(snapshot);
+        if let Some(learned) = self.policy.learned() {
+            learned.note(fallback);
+        }
         let sound = is_sound(snapshot, &ranking);
         let tuning = if sound { self.policy.herd() } else { HerdTuning::default() };
         if !sound {
@@ -232,9 +235,11 @@ impl Brain {
         let snapshot =
             self.snapshot(now, &instance.app, std::slice::from_ref(instance), class, route, hold_until);
         let warm = before.as_ref().and_then(|choice| choice.standby.as_ref());
-        let decision = self.rank(&snapshot, settled, warm);
+        let tracks = self.shadow(&snapshot, instance, before.as_ref());
+        let mut decision = self.rank(&snapshot, settled, warm);
+        self.return_to_rule(&mut decision, before.as_ref(), &tracks);
         let standby = self.standby(&snapshot, &decision, warm);
-        self.raise_roles(&decision, standby.as_ref());
+        self.raise_roles(&decision, standby.as_ref(), &tracks);
         let mut choice = Choice {
             current,
             hold_until,
@@ -242,6 +247,7 @@ impl Brain {
             decision: Arc::new(decision),
             snapshot: Arc::new(snapshot),
             stale: false,
+            tracks,
         };
         self.adopt(now, instance, &mut choice, settled);
         self.announce(instance, before.as_ref(), &choice);
@@ -314,7 +320,7 @@ impl Brain {
         herd::standby(&tuning, snapshot, &usable, &best.instance, &mut self.random).cloned()
     }
 
-    fn raise_roles(&mut self, decision: &Decision, standby: Option<&Path>) {
+    fn raise_roles(&mut self, decision: &Decision, standby: Option<&Path>, tracks: &Tracks) {
         let Some(best) = decision.choice() else { return };
         let Some(destination) = self.destinations.get_mut(&best.instance) else { return };
         let limit = decision.ranking[0].cost + 10.0 * Weights::of(decision.class).margin;
@@ -323,7 +329,7 @@ impl Brain {
             let role = match () {
                 () if index == 0 => Role::Used,
                 () if standby == Some(&ranked.route.path) => Role::Standby,
-                () if ranked.cost <= limit => Role::Close,
+                () if ranked.cost <= limit || tracks.follows(&ranked.route.path) => Role::Close,
                 () => Role::Far,
             };
             route.role = route.role.max(role);

@@ -1,6 +1,7 @@
 mod choose;
 mod explore;
 mod facts;
+mod shadow;
 mod view;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -110,9 +111,13 @@ impl Brain {
         self.policy.name()
     }
 
-    /// Replaces the policy; every decision is made again.
+    /// Replaces the policy; every decision is made again. What is in use stays so until the new policy has decided.
     pub fn set_policy(&mut self, now: Time, policy: Box<dyn Policy>) {
         self.policy = policy;
+        for destination in self.destinations.values_mut() {
+            // predictions of the policy before are none of the new one's
+            destination.watch = None;
+        }
         self.disturb_all(now);
     }
 

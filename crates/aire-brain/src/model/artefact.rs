@@ -3,7 +3,8 @@
 //! ```text
 //! "AIRE-NET" u8 version, u64 schema hash, text name (1 to 63), text summary (at most 4096)
 //! per feature: f32 mean, f32 scale, f32 low, f32 high
-//! f64 errors, f64 least, f64 homing, u16 proof          the margin
+//! f64 errors, f64 least, f64 share, f64 homing, u16 proof          the margin
+//! f64 migration, damping, near_ms, near_share, load, dwell        the herd tuning
 //! f32 × WEIGHTS                                         see Network::from_weights
 //! u8 count (at most 16), per golden vector: f32 × COUNT features, f32 × OUTPUTS answer
 //! ```
@@ -15,6 +16,7 @@ use aire_wire::{DecodeError, Reader, put_text};
 use super::features::{COUNT, NAMES, SCHEMA_HASH};
 use super::network::{Network, OUTPUTS, WEIGHTS};
 use crate::contest::Margin;
+use crate::herd::HerdTuning;
 
 const MAGIC: &[u8; 8] = b"AIRE-NET";
 const VERSION: u8 = 1;
@@ -96,6 +98,8 @@ pub struct Artefact {
     pub ranges: [Range; COUNT],
     /// By how much a challenger must win.
     pub margin: Margin,
+    /// How an agent that follows it behaves as one of many.
+    pub herd: HerdTuning,
     /// The weights.
     pub network: Network,
     /// Ties inference to the trainer; checked whenever an artefact is read.
@@ -110,6 +114,7 @@ impl Artefact {
             summary: String::new(),
             ranges: [Range::default(); COUNT],
             margin: Margin::default(),
+            herd: HerdTuning::default(),
             network: Network::zero(),
             golden: Vec::new(),
         }
@@ -146,9 +151,12 @@ impl Artefact {
         for range in &self.ranges {
             put_numbers(&mut out, &[range.mean, range.scale, range.low, range.high]);
         }
-        let Margin { errors, least, homing, proof } = self.margin;
-        out.extend([errors, least, homing].iter().flat_map(|number| number.to_be_bytes()));
+        let Margin { errors, least, share, homing, proof } = self.margin;
+        out.extend([errors, least, share, homing].iter().flat_map(|number| number.to_be_bytes()));
         out.extend_from_slice(&proof.to_be_bytes());
+        let HerdTuning { migration, damping, near_ms, near_share, load, dwell } = self.herd;
+        let herd = [migration, damping, near_ms, near_share, load, dwell];
+        out.extend(herd.iter().flat_map(|number| number.to_be_bytes()));
         put_numbers(&mut out, &self.network.weights());
         let golden = &self.golden[..self.golden.len().min(GOLDEN)];
         out.push(golden.len() as u8);
@@ -187,13 +195,21 @@ impl Artefact {
             *range = read_range(&mut reader)?;
         }
         let margin = read_margin(&mut reader)?;
+        let herd = read_herd(&mut reader)?;
         let weights = reader.take(4 * WEIGHTS, "weights")?;
         let weights: Vec<f32> = weights.as_chunks::<4>().0.iter().map(|b| f32::from_be_bytes(*b)).collect();
         let network = Network::from_weights(&weights).ok_or(ArtefactError::Number("a weight"))?;
         let golden = read_golden(&mut reader)?;
         reader.end()?;
-        let artefact =
-            Artefact { name: name.to_owned(), summary: summary.to_owned(), ranges, margin, network, golden };
+        let artefact = Artefact {
+            name: name.to_owned(),
+            summary: summary.to_owned(),
+            ranges,
+            margin,
+            herd,
+            network,
+            golden,
+        };
         artefact.check_golden()?;
         Ok(artefact)
     }
@@ -234,14 +250,29 @@ fn read_range(reader: &mut Reader<'_>) -> Result<Range, ArtefactError> {
     Ok(Range { mean, scale, low, high })
 }
 
+/// The next number, within 0 and `most`.
+fn within(reader: &mut Reader<'_>, most: f64, what: &'static str) -> Result<f64, ArtefactError> {
+    let value = f64::from_bits(reader.u64(what)?);
+    if (0.0..=most).contains(&value) { Ok(value) } else { Err(ArtefactError::Number(what)) }
+}
+
 fn read_margin(reader: &mut Reader<'_>) -> Result<Margin, ArtefactError> {
-    let mut next = |most: f64| {
-        let value = f64::from_bits(reader.u64("the margin")?);
-        if (0.0..=most).contains(&value) { Ok(value) } else { Err(ArtefactError::Number("the margin")) }
-    };
-    let (errors, least, homing) = (next(100.0)?, next(100.0)?, next(10.0)?);
+    let mut next = |most| within(reader, most, "the margin");
+    let (errors, least, share, homing) = (next(100.0)?, next(100.0)?, next(10.0)?, next(10.0)?);
     let proof = reader.u16("the margin")?;
-    Ok(Margin { errors, least, homing, proof })
+    Ok(Margin { errors, least, share, homing, proof })
+}
+
+fn read_herd(reader: &mut Reader<'_>) -> Result<HerdTuning, ArtefactError> {
+    let mut next = |most| within(reader, most, "the herd tuning");
+    Ok(HerdTuning {
+        migration: next(1.0)?,
+        damping: next(100.0)?,
+        near_ms: next(1000.0)?,
+        near_share: next(1.0)?,
+        load: next(100.0)?,
+        dwell: next(100.0)?,
+    })
 }
 
 fn read_golden(reader: &mut Reader<'_>) -> Result<Vec<Golden>, ArtefactError> {

@@ -1,5 +1,6 @@
 //! The brain as its callers see it, in virtual time.
 
+mod model;
 mod probing;
 mod rule;
 mod simulation;

@@ -5,15 +5,10 @@ use std::time::Duration;
 use aire_brain::{Brain, Config, Refusal, RelayInfo, Sample};
 use aire_types::{Class, Override, Path, SecurityLevel, Source, Time};
 
-use crate::world::{Link, World, app, at, instance_info, link, node, route, via};
+use crate::world::{Link, World, app, at, instance_info, link, node, noisy, route, via};
 
 const SEEDS: u64 = 256;
 const RELAYS: [&str; 5] = ["r1", "r2", "r3", "r4", "r5"];
-
-/// Heavy tails everywhere: 3 % of the answers take a second or more.
-fn noisy(rtt_ms: f64) -> Link {
-    Link { rtt_ms, loss: 0.002, jitter_ms: 0.3 * rtt_ms, heavy: 0.03 }
-}
 
 #[test]
 fn noise_alone_moves_nothing_for_long() {

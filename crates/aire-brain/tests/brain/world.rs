@@ -46,6 +46,11 @@ pub(crate) fn link(rtt_ms: f64) -> Link {
     Link { rtt_ms, loss: 0.0, jitter_ms: rtt_ms * 0.02, heavy: 0.0 }
 }
 
+/// Heavy tails: 3 % of the answers take a second or more.
+pub(crate) fn noisy(rtt_ms: f64) -> Link {
+    Link { rtt_ms, loss: 0.002, jitter_ms: 0.3 * rtt_ms, heavy: 0.03 }
+}
+
 pub(crate) struct World {
     pub(crate) brain: Brain,
     pub(crate) now: Time,

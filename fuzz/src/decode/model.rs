@@ -1,0 +1,20 @@
+//! A trained model, as it is inside of its signed envelope.
+
+use aire_brain::model::{Artefact, COUNT, Golden};
+
+/// What is read is sound, answers with numbers to features in range, and is written again byte for byte.
+pub(crate) fn run(input: &[u8]) {
+    let Ok(artefact) = Artefact::decode(input) else { return };
+    assert_eq!(artefact.encode(), input);
+    assert!(artefact.ranges.iter().all(|range| range.low <= range.high && range.scale > 0.0));
+    for golden in &artefact.golden {
+        assert!(golden.answer.iter().all(|value| value.is_finite()));
+    }
+}
+
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    let plain = Artefact::untrained("zero");
+    let features = [0.5; COUNT];
+    let golden = vec![Golden { features, answer: plain.answer(&features) }; 2];
+    vec![plain.encode(), Artefact { golden, summary: "of the fuzzer".to_owned(), ..plain }.encode()]
+}
