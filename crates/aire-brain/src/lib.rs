@@ -27,7 +27,7 @@ mod topology;
 pub use brain::{Brain, Explanation};
 pub use config::Config;
 pub use contest::Margin;
-pub use estimate::Sample;
+pub use estimate::{Evidence, Measured, Sample};
 pub use herd::HerdTuning;
 pub use output::{Event, Output, RankedPaths};
 pub use policy::{Opinion, Policy};

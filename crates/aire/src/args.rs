@@ -74,6 +74,8 @@ pub(crate) enum Command {
     /// Work with policies
     #[command(subcommand)]
     Policy(Policy),
+    /// Train a path model on recorded networks, and sign it
+    Train(Box<Train>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -136,6 +138,38 @@ pub(crate) enum Mesh {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What is trained on, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    /// A folder of recorded sets, or one set; may be given more than once. Without any, synthetic meshes alone are used
+    #[arg(long, visible_alias = "from", value_name = "DIR")]
+    pub(crate) traces: Vec<PathBuf>,
+    /// Where the signed model goes; the report goes beside it, as .md
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Everything random comes from it: the same seed gives the same weights
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Go on from the checkpoints that an interrupted run left in DIR (OUT.checkpoints unless it was resumed itself)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) resume: Option<PathBuf>,
+    /// The Ed25519 key that signs (PKCS#8, PEM or DER); made where it does not exist [default: OUT.key]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Use only this share of each set's frames, from the first on; what 'aire eval' scores comes after 0.4
+    #[arg(long, value_name = "SHARE", default_value_t = 0.4, value_parser = share)]
+    pub(crate) until: f64,
+    /// Synthetic meshes of each of three kinds that are added
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) synthetic: usize,
+    /// Passes over the data at most
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub(crate) epochs: usize,
+    /// Features that the network must not see, for comparisons
+    #[arg(long, value_name = "FEATURE,...", value_delimiter = ',')]
+    pub(crate) without: Vec<String>,
 }
 
 /// What a token may be used for.
@@ -296,6 +330,12 @@ fn duration(text: &str) -> Result<Duration, String> {
     };
     let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(scale)).ok_or_else(form)?;
     if seconds == 0 { Err(form()) } else { Ok(Duration::from_secs(seconds)) }
+}
+
+/// Above 0, at most 1.
+fn share(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|value| *value > 0.0 && *value <= 1.0);
+    value.ok_or_else(|| format!("'{text}' is no share: a number above 0 and at most 1, such as 0.4"))
 }
 
 /// Checks `HOST:PORT`, without asking whether there is such a host.

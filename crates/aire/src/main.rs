@@ -14,6 +14,7 @@ mod policy;
 mod run;
 mod scrub;
 mod table;
+mod train;
 mod usage;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Mesh(command) => mesh::execute(command),
+        Command::Train(asked) => train::execute(&asked),
         Command::Policy(args::Policy::Check { file }) => policy::check(&file),
         Command::Run(flags) => run::execute(*flags),
         Command::Doctor(asked) => doctor::execute(*asked),

@@ -44,7 +44,7 @@ impl Witness {
 
 /// All that was measured of one path, by payload and by probes, and what others claim.
 #[derive(Clone, Debug)]
-pub(crate) struct Evidence {
+pub struct Evidence {
     payload: Witness,
     probe: Witness,
     claimed: Witness,
@@ -54,20 +54,33 @@ pub(crate) struct Evidence {
 
 /// The sum of the evidence at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Measured {
-    pub(crate) rtt: Estimate,
-    pub(crate) tail_ms: f64,
-    pub(crate) base_ms: f64,
-    pub(crate) loss: Estimate,
-    pub(crate) bandwidth: Estimate,
+pub struct Measured {
+    /// Round trip, milliseconds.
+    pub rtt: Estimate,
+    /// Mean of the worst tenth of recent round trips, milliseconds.
+    pub tail_ms: f64,
+    /// Lowest of recent round trips, milliseconds.
+    pub base_ms: f64,
+    /// Share of packets that vanish.
+    pub loss: Estimate,
+    /// What one connection gets, megabits a second.
+    pub bandwidth: Estimate,
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Evidence {
-    pub(crate) fn new() -> Self {
+    /// Nothing was measured yet.
+    pub fn new() -> Self {
         Evidence { payload: Witness::new(), probe: Witness::new(), claimed: Witness::new(), misses: 0 }
     }
 
-    pub(crate) fn add(&mut self, now: Time, sample: Sample, source: Source) {
+    /// One more measurement.
+    pub fn add(&mut self, now: Time, sample: Sample, source: Source) {
         let own = source != Source::Claimed;
         let witness = match source {
             Source::Payload => &mut self.payload,
@@ -160,7 +173,7 @@ impl Evidence {
 
     /// Sums up. `overdue` are the ages of probes whose answers should have come: each counts as lost until it does,
     /// and the oldest as a round trip of at least its age.
-    pub(crate) fn measured(&self, now: Time, overdue: u32, oldest: Option<Duration>) -> Measured {
+    pub fn measured(&self, now: Time, overdue: u32, oldest: Option<Duration>) -> Measured {
         let (witness, source) = self.main(now);
         let mut rtt = witness.rtt.estimate(source);
         // the two sources share one count: what either has seen makes the path less unknown

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use bandwidth::Bandwidth;
-pub(crate) use evidence::{Evidence, Measured};
+pub use evidence::{Evidence, Measured};
 pub(crate) use loss::Loss;
 pub(crate) use rtt::Rtt;
 

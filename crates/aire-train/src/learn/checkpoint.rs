@@ -70,6 +70,12 @@ impl Checkpoint {
         fs::rename(&next, &path).map_err(unwritten)
     }
 
+    /// Is there a state of the network `name` in `dir`?
+    pub(super) fn find(dir: &Path, name: &str) -> Result<(), Error> {
+        let path = file(dir, name);
+        fs::metadata(&path).map(|_| ()).map_err(|source| Error::Read { path, source })
+    }
+
     /// The state kept in `dir`, of the run with these data and settings.
     pub(super) fn load(dir: &Path, name: &str, run: u64, size: usize) -> Result<Self, Error> {
         let path = file(dir, name);

@@ -3,22 +3,36 @@
 mod adam;
 mod calibration;
 mod checkpoint;
+mod cut;
+mod dataset;
+mod export;
 mod fingerprint;
+mod importance;
 mod key;
 mod loss;
+mod margin;
 mod network;
 mod normalisation;
+mod observe;
+mod report;
 mod rows;
+mod session;
 mod trainer;
 
 use std::path::PathBuf;
 
 pub use calibration::Calibration;
 pub use checkpoint::Epoch;
+pub use dataset::{Case, Dataset, Plan, Share};
+pub use export::export;
+pub use importance::importance;
 pub use key::SigningKey;
+pub use margin::{Chosen, Verdict, choose};
 pub use network::Layer;
 pub use normalisation::Normalisation;
+pub use report::Account;
 pub use rows::{Row, Rows};
+pub use session::{Request, Trained, columns, train};
 pub use trainer::{Course, Fitted, Settings, fit};
 
 /// Why nothing was learned.
@@ -77,6 +91,29 @@ pub enum Error {
     Key {
         /// Which.
         path: PathBuf,
+    },
+    /// The traces cannot be read.
+    #[error(transparent)]
+    Traces(#[from] crate::data::Error),
+    /// There is no such feature.
+    #[error("'{name}' is no feature; the features are {known}")]
+    Feature {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A file's name gives no name for a model.
+    #[error("{path} gives the model no name: a file's name with letters or digits is needed")]
+    Name {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Agents evaluate one shape only.
+    #[error("agents cannot load a network with hidden layers {units:?}: they have two of 32")]
+    Shape {
+        /// The hidden layers.
+        units: Vec<usize>,
     },
     /// Arithmetic on tensors failed.
     #[error("a bug in the trainer: {0}")]

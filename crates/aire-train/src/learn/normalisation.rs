@@ -7,7 +7,7 @@ use super::rows::Rows;
 pub struct Normalisation {
     /// Mean of each feature over the training part.
     pub mean: Vec<f32>,
-    /// Standard deviation of each; 1 where a feature never changes.
+    /// Standard deviation of each. To features that never change the network is blind: nothing was learned of them.
     pub scale: Vec<f32>,
     /// Lowest value that inference may trust: the least seen, less a tenth of the range.
     pub low: Vec<f32>,
@@ -40,16 +40,21 @@ impl Normalisation {
                 squares[j] += (f64::from(x) - mean[j]).powi(2);
             }
         }
-        let deviation = squares.iter().map(|total| (total / count).sqrt());
-        let scale = deviation.map(|d| if d < CONSTANT { 1.0 } else { d as f32 }).collect();
+        let deviations: Vec<f64> = squares.iter().map(|total| (total / count).sqrt()).collect();
+        let constant: Vec<usize> = (0..width).filter(|&j| deviations[j] < CONSTANT).collect();
+        let scale = deviations.iter().map(|&deviation| deviation as f32).collect();
         for (low, high) in low.iter_mut().zip(&mut high) {
             let slack = 0.1 * (*high - *low);
             (*low, *high) = if slack.is_finite() { (*low - slack, *high + slack) } else { (0.0, 0.0) };
         }
-        Normalisation { mean: mean.iter().map(|&m| m as f32).collect(), scale, low, high }
+        let mean = mean.iter().map(|&mean| mean as f32).collect();
+        let mut normalisation = Normalisation { mean, scale, low, high };
+        normalisation.blind(&constant);
+        normalisation
     }
 
-    /// Makes the network blind to these features, whatever their values: for ablations.
+    /// Makes the network blind to these features, whatever their values: for
+    /// ablations, and where training did not vary them.
     pub(super) fn blind(&mut self, columns: &[usize]) {
         for &column in columns {
             self.scale[column] = BLIND;
@@ -71,7 +76,7 @@ mod tests {
     use crate::learn::rows::Row;
 
     #[test]
-    fn features_get_mean_zero_and_deviation_one_and_constants_stay_finite() {
+    fn features_get_mean_zero_and_deviation_one_and_constants_are_not_seen() {
         let mut rows = Rows::new(2);
         for i in 0..101 {
             let features = &[i as f32, 7.0];
@@ -80,10 +85,11 @@ mod tests {
         let normal = Normalisation::of(&rows);
         let mut out = Vec::new();
         (0..101).for_each(|i| normal.apply(rows.features(i), &mut out));
-        let first: Vec<f32> = out.chunks(2).map(|row| row[0]).collect();
+        let first: Vec<f32> = out.chunks(2).take(101).map(|row| row[0]).collect();
         assert!(first.iter().sum::<f32>().abs() < 1e-3);
         assert!((first.iter().map(|x| x * x).sum::<f32>() / 101.0 - 1.0).abs() < 1e-3);
-        assert!(out.chunks(2).all(|row| row[1] == 0.0));
+        normal.apply(&[0.0, 1000.0], &mut out);
+        assert!(out.chunks(2).all(|row| row[1].abs() < 1e-20));
         assert_eq!((normal.low[0], normal.high[0]), (-10.0, 110.0));
     }
 }
