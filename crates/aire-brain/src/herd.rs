@@ -2,7 +2,7 @@
 //!
 //! The other half is elsewhere: the load term saturates, reviews are jittered, leases are the hard bound.
 
-use aire_types::{Instance, Path, Random, Ranked, RouteId, Snapshot};
+use aire_types::{Candidate, Instance, Path, Random, Ranked, RouteId, Snapshot};
 use serde::{Deserialize, Serialize};
 
 /// How an agent behaves as one of many. The default is the rule's; others are learned in a simulator, because only
@@ -10,13 +10,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HerdTuning {
-    /// Probability that an improvement is taken at one review, at most: agents that see the same change spread over
-    /// several.
-    pub migration: f64,
-    /// The gain, as a share of the cost in use, from which on that probability is reached; below it falls in
-    /// proportion. Moving less for less is what keeps choices on old news from swinging (Fischer, Räcke and Vöcking,
-    /// "Fast convergence to Wardrop equilibria by adaptive sampling methods", STOC 2006). 0: always the whole.
-    pub damping: f64,
+    /// Probability that an improvement is taken at one review while the path in use is what it was: agents that see the
+    /// same change spread over many. All others see the same better relay, and what they know of its load is old, so
+    /// that whoever hurries finds it full.
+    pub pull: f64,
+    /// The same while the path in use is under strain: who stands in a queue should not wait for it as long.
+    pub push: f64,
+    /// Strain from which on [`HerdTuning::push`] is reached; between none and it, the probability grows with its
+    /// square, because a little waiting is what a well used path has.
+    /// Strain is the share of the round trip that is waiting, or twenty times the loss where that is more.
+    pub strain: f64,
     /// Costs this close, milliseconds, are the same cost.
     pub near_ms: f64,
     /// So are costs this close as a share of the lowest.
@@ -29,21 +32,49 @@ pub struct HerdTuning {
 
 impl Default for HerdTuning {
     fn default() -> Self {
-        HerdTuning { migration: 0.5, damping: 0.0, near_ms: 2.0, near_share: 0.0, load: 1.0, dwell: 1.0 }
+        HerdTuning { pull: 0.5, push: 0.5, strain: 0.3, near_ms: 2.0, near_share: 0.0, load: 1.0, dwell: 1.0 }
     }
+}
+
+/// Loss that makes a path as strained as one whose round trip is nothing but waiting.
+const STRAINED_LOSS: f64 = 0.05;
+
+/// The share of the round trip that is waiting, or what loss amounts to; 0 to 1.
+fn strain_of(candidate: &Candidate) -> f64 {
+    let rtt = candidate.rtt_ms.value.max(1e-3);
+    let waiting = 1.0 - candidate.base_ms.min(rtt) / rtt;
+    let loss = candidate.loss.value / STRAINED_LOSS;
+    if candidate.rtt_ms.count == 0 { 1.0 } else { waiting.max(loss).clamp(0.0, 1.0) }
 }
 
 impl HerdTuning {
     /// Minimum latency for oneself, at once: what herds.
-    pub const SELFISH: HerdTuning =
-        HerdTuning { migration: 1.0, damping: 0.0, near_ms: 0.0, near_share: 0.0, load: 0.0, dwell: 0.0 };
+    pub const SELFISH: HerdTuning = HerdTuning {
+        pull: 1.0,
+        push: 1.0,
+        strain: 1.0,
+        near_ms: 0.0,
+        near_share: 0.0,
+        load: 0.0,
+        dwell: 0.0,
+    };
 
-    /// Probability with which `gain` over a path that costs `cost` is taken at one review.
-    fn probability(&self, gain: f64, cost: f64) -> f64 {
-        let full = self.damping * cost.max(1.0);
-        let share = if full > 0.0 { (gain / full).clamp(0.0, 1.0) } else { 1.0 };
+    /// What the simulator's learner found best for many agents: `cargo xtask sim learn`.
+    pub const LEARNED: HerdTuning = HerdTuning {
+        pull: 0.01,
+        push: 0.3,
+        strain: 0.6,
+        near_ms: 2.0,
+        near_share: 0.4,
+        load: 4.0,
+        dwell: 0.5,
+    };
+
+    /// Probability with which the path `used` is left for a better one at one review.
+    fn probability(&self, used: Option<&Candidate>) -> f64 {
+        let strained = used.map_or(1.0, |used| strain_of(used) / self.strain.max(1e-3)).min(1.0);
         // never nothing: a propensity of 0 could not be learned from
-        (self.migration * share).clamp(0.001, 1.0)
+        (self.pull + (self.push - self.pull) * strained * strained).clamp(0.0005, 1.0)
     }
 
     /// How close two costs may be to be one, where the lower is `cost`, milliseconds.
@@ -69,7 +100,7 @@ pub(crate) fn temper(
     let in_use = ranking.iter().position(|r| r.ineligible.is_none() && Some(&r.route) == current);
     let mut propensity = 1.0;
     if let (Some(index), true) = (in_use, settled) {
-        let moves = tuning.probability(ranking[index].cost - first.cost, ranking[index].cost);
+        let moves = tuning.probability(candidate(snapshot, &ranking[index].route));
         if random.unit() >= moves {
             ranking[..=index].rotate_right(1);
             return 1.0 - moves;
@@ -143,7 +174,11 @@ fn other_place(a: &Ranked, b: &Ranked) -> bool {
     a.route.instance != b.route.instance
 }
 
-fn load_of(snapshot: &Snapshot, route: &RouteId) -> f64 {
+fn candidate<'a>(snapshot: &'a Snapshot, route: &RouteId) -> Option<&'a Candidate> {
     let found = snapshot.candidates.binary_search_by(|candidate| candidate.route.cmp(route));
-    found.map_or(1.0, |index| snapshot.candidates[index].load)
+    found.ok().map(|index| &snapshot.candidates[index])
+}
+
+fn load_of(snapshot: &Snapshot, route: &RouteId) -> f64 {
+    candidate(snapshot, route).map_or(1.0, |candidate| candidate.load)
 }

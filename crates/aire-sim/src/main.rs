@@ -3,14 +3,17 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aire_brain::Rule;
 use aire_sim::Contender;
 use aire_sim::herd::{Event, Scene, compare};
-use aire_sim::learn::{NAMES, Search, SearchConfig};
+use aire_sim::learn::{Action, DIMENSIONS, NAMES, Search, SearchConfig};
 use aire_sim::scale::Scale;
 
 const USAGE: &str = "usage: cargo xtask sim COMMAND [--json] [--seed N] [--threads N]
   scale [--nodes N]... [--seconds N]    what a node costs, from 10 nodes to 10,000, in one simulated hour
   herd [--agents N]... [--seeds N]      many agents and one piece of news: greedy, the rule, the learned herd control
+       [--tuned NAME=VALUE,...]         and the rule with other parameters: pull, push, strain, near_share,
+                                        load, dwell, errors, least
   learn                                 learn the herd control again; prints every generation";
 
 fn main() -> ExitCode {
@@ -43,6 +46,8 @@ struct Options {
     nodes: Vec<usize>,
     agents: Vec<usize>,
     seeds: u64,
+    tuned: Vec<Action>,
+    only: Option<[bool; DIMENSIONS]>,
 }
 
 impl Options {
@@ -56,11 +61,22 @@ impl Options {
             nodes: Vec::new(),
             agents: Vec::new(),
             seeds: 5,
+            tuned: Vec::new(),
+            only: None,
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             if *word == "--json" {
                 options.json = true;
+                continue;
+            }
+            if *word == "--tuned" {
+                options.tuned.push(tuned(words.next().copied().unwrap_or_default())?);
+                continue;
+            }
+            if *word == "--only" {
+                let names: Vec<&str> = words.next().copied().unwrap_or_default().split(',').collect();
+                options.only = Some(NAMES.map(|name| names.contains(&name)));
                 continue;
             }
             let number = words.next().and_then(|text| text.parse::<u64>().ok());
@@ -78,6 +94,18 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+/// `NAME=VALUE,...` on top of the rule.
+fn tuned(text: &str) -> Result<Action, String> {
+    let mut action = Action::of(&Rule::default());
+    for pair in text.split(',') {
+        let wrong = || format!("'{pair}' is not a parameter and its value\n{USAGE}");
+        let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
+        let value = value.parse().map_err(|_| wrong())?;
+        action = action.with(name, value).ok_or_else(wrong)?;
+    }
+    Ok(action)
 }
 
 fn scale(options: &Options) {
@@ -117,7 +145,11 @@ fn scale(options: &Options) {
 
 fn herd(options: &Options) {
     let sizes = if options.agents.is_empty() { vec![200] } else { options.agents.clone() };
-    let contenders = [Contender::Direct, Contender::Greedy, Contender::Rule];
+    let mut contenders = vec![Contender::Direct, Contender::Greedy, Contender::Rule, Contender::Learned];
+    contenders.extend(options.tuned.iter().map(|action| Contender::Tuned(Box::new(action.rule()))));
+    if !options.json {
+        println!("{}", compare::Row::HEADER);
+    }
     let mut rows = Vec::new();
     for agents in sizes {
         for event in Event::ALL {
@@ -138,7 +170,9 @@ fn herd(options: &Options) {
 }
 
 fn learn(options: &Options) {
-    let mut search = Search::new(SearchConfig::new(options.seed, options.threads));
+    let mut config = SearchConfig::new(options.seed, options.threads);
+    config.learned = options.only.unwrap_or(config.learned);
+    let mut search = Search::new(config);
     while let Some(generation) = search.advance() {
         if options.json {
             println!("{}", serde_json::json!(generation));

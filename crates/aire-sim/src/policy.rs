@@ -54,21 +54,19 @@ pub enum Contender {
     Greedy,
     /// The rule as it ships.
     Rule,
+    /// The rule with the herd control that was learned.
+    Learned,
     /// The rule with other herd control.
     Tuned(Box<Rule>),
 }
 
 impl Contender {
-    /// The rule with this herd control.
-    pub fn tuned(herd: HerdTuning) -> Self {
-        Contender::Tuned(Box::new(Rule { herd, ..Rule::default() }))
-    }
-
     /// A policy of its own for one agent.
     pub fn policy(&self) -> Box<dyn Policy> {
         match self {
             Contender::Direct | Contender::Rule => Box::new(Rule::default()),
             Contender::Greedy => Box::new(Greedy),
+            Contender::Learned => Box::new(Rule { herd: HerdTuning::LEARNED, ..Rule::default() }),
             Contender::Tuned(rule) => Box::new(Rule::clone(rule)),
         }
     }
@@ -79,7 +77,8 @@ impl Contender {
             Contender::Direct => "direct",
             Contender::Greedy => "greedy",
             Contender::Rule => "rule",
-            Contender::Tuned(_) => "learned",
+            Contender::Learned => "learned",
+            Contender::Tuned(_) => "tuned",
         }
     }
 }

@@ -3,16 +3,17 @@
 use aire_brain::{HerdTuning, Margin, Rule};
 
 /// How many parameters there are.
-pub const DIMENSIONS: usize = 7;
+pub const DIMENSIONS: usize = 8;
 
 /// What they are called, in their order.
 pub const NAMES: [&str; DIMENSIONS] =
-    ["migration", "damping", "near_share", "load", "dwell", "errors", "least"];
+    ["pull", "push", "strain", "near_share", "load", "dwell", "errors", "least"];
 
 /// Lowest and highest value, and whether steps are ratios.
 const RANGES: [(f64, f64, bool); DIMENSIONS] = [
+    (0.002, 0.5, true),
     (0.02, 1.0, true),
-    (0.0, 2.0, false),
+    (0.05, 1.0, true),
     (0.0, 0.5, false),
     (0.0, 8.0, false),
     (0.05, 4.0, true),
@@ -39,8 +40,9 @@ impl Action {
     pub fn of(rule: &Rule) -> Self {
         let herd = &rule.herd;
         let values = [
-            herd.migration,
-            herd.damping,
+            herd.pull,
+            herd.push,
+            herd.strain,
             herd.near_share,
             herd.load,
             herd.dwell,
@@ -54,6 +56,14 @@ impl Action {
         action
     }
 
+    /// The same with one parameter changed; `None` where there is none of that name.
+    #[must_use]
+    pub fn with(mut self, name: &str, to: f64) -> Option<Self> {
+        let at = NAMES.iter().position(|known| *known == name)?;
+        self.0[at] = scaled(to, RANGES[at]);
+        Some(self)
+    }
+
     /// The values themselves, in the order of [`NAMES`].
     pub fn values(&self) -> [f64; DIMENSIONS] {
         let mut values = [0.0; DIMENSIONS];
@@ -65,10 +75,10 @@ impl Action {
 
     /// The rule with these parameters.
     pub fn rule(&self) -> Rule {
-        let [migration, damping, near_share, load, dwell, errors, least] = self.values();
+        let [pull, push, strain, near_share, load, dwell, errors, least] = self.values();
         Rule {
             margin: Margin { errors, least, ..Margin::default() },
-            herd: HerdTuning { migration, damping, near_share, load, dwell, ..HerdTuning::default() },
+            herd: HerdTuning { pull, push, strain, near_share, load, dwell, ..HerdTuning::default() },
         }
     }
 }
@@ -80,8 +90,8 @@ mod tests {
     #[test]
     fn the_rule_is_one_of_the_actions() {
         let (rule, back) = (Rule::default(), Action::of(&Rule::default()).rule());
-        assert!((back.herd.migration - rule.herd.migration).abs() < 1e-9);
+        assert!((back.herd.pull - rule.herd.pull).abs() < 1e-9);
         assert!((back.margin.errors - rule.margin.errors).abs() < 1e-9);
-        assert_eq!(back.herd.damping, rule.herd.damping);
+        assert_eq!(back.herd.near_share, rule.herd.near_share);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use aire_brain::Rule;
+use aire_brain::{HerdTuning, Rule};
 use aire_types::Random;
 use serde::Serialize;
 
@@ -37,10 +37,10 @@ impl SearchConfig {
     /// Sizes that take some minutes on two cores.
     pub fn new(seed: u64, threads: usize) -> Self {
         SearchConfig {
-            agents: 100,
-            generations: 10,
-            draws: 20,
-            elite: 5,
+            agents: 200,
+            generations: 8,
+            draws: 14,
+            elite: 4,
             scenes: 1,
             learned: [true; DIMENSIONS],
             seed,
@@ -73,13 +73,13 @@ pub struct Search {
 }
 
 /// The spread at the beginning, and what is added at it, falling to nothing in the last generation.
-const SPREAD: f64 = 0.3;
+const SPREAD: f64 = 0.2;
 const NOISE: f64 = 0.05;
 
 impl Search {
-    /// A search that begins at the rule.
+    /// A search that begins at the herd control that ships.
     pub fn new(config: SearchConfig) -> Self {
-        let mean = Action::of(&Rule::default()).0;
+        let mean = Action::of(&Rule { herd: HerdTuning::LEARNED, ..Rule::default() }).0;
         let spread = config.learned.map(|learned| if learned { SPREAD } else { 0.0 });
         Search { config, random: Random::new(config.seed), mean, spread, number: 0 }
     }
