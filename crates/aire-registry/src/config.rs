@@ -28,6 +28,12 @@ pub struct Config {
     pub ttl_max: Duration,
     /// The shortest time between two changes of our own record.
     pub publish_interval: Duration,
+    /// A relay whose load differs by so much from what it said last says so before its renewal.
+    pub load_change: f64,
+    /// The shortest time between two records for that alone.
+    pub load_interval: Duration,
+    /// Such records a second that the relays of the whole mesh make, at most.
+    pub loads_per_second: f64,
     /// How long a request for a record blocks another one for the same node.
     pub want_timeout: Duration,
     /// The most nodes that are kept; further ones are rejected.
@@ -49,6 +55,9 @@ impl Config {
             renewals_per_second: 2.0,
             ttl_max: Duration::from_secs(2 * 3600),
             publish_interval: Duration::from_secs(1),
+            load_change: 0.15,
+            load_interval: Duration::from_secs(5),
+            loads_per_second: 4.0,
             want_timeout: Duration::from_secs(2),
             max_nodes: 20_000,
         }

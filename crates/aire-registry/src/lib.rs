@@ -19,7 +19,8 @@
 //! - What matters at once (a new node, a changed profile, a drain) is pushed to up to [`Config::fanout`] links.
 //! - All else (renewals, what was asked for, links beyond the fanout) is announced in a line per record, gathered for
 //!   [`Config::announce_delay`], and fetched by whoever lacks it: each node loads a renewal about once,
-//!   however many links it has. Renewals get rarer in larger meshes. Load and free memory ride along with renewals.
+//!   however many links it has. Renewals get rarer in larger meshes. Load and free memory ride along with renewals; a relay whose load
+//!   changed much says so sooner, the rarer the more relays there are.
 //! - Anti-entropy at link-up and every [`Config::sync_interval`] with one link: hashes by bucket, then the entries of
 //!   the buckets that differ, then the records that either side lacks.
 //!

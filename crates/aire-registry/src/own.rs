@@ -34,13 +34,28 @@ impl Own {
 }
 
 impl Registry {
-    /// Says what we are from now on. Published at once when it is new, with the next renewal when only load differs.
+    /// Says what we are from now on. Published at once when it is new; when only load differs with the next renewal, and
+    /// sooner by a relay of which others should know.
     pub fn set_own(&mut self, now: Time, body: RecordBody) {
         let is_news = self.own.body.as_ref().is_none_or(|old| !same_but_for_load(old, &body));
+        let is_news = is_news || self.load_is_news(now, &body);
         self.own.body = Some(body);
         if is_news {
             self.publish_soon(now);
         }
+    }
+
+    /// Whoever chooses among relays wants to know which are busy; but all relays together must not fill the links with it.
+    fn load_is_news(&self, now: Time, body: &RecordBody) -> bool {
+        let Some(((_, said), signed_at)) = self.own.published.as_ref().zip(self.own.signed_at) else {
+            return false;
+        };
+        let changed = (said.node.load() - body.node.load()).abs() >= self.config.load_change;
+        if !body.node.relays || !changed || now.since(signed_at) < self.config.load_interval {
+            return false;
+        }
+        let relays = 1.0 + self.relays().count() as f64;
+        now.since(signed_at).as_secs_f64() >= relays / self.config.loads_per_second.max(0.001)
     }
 
     /// Our certificate was renewed: publishes again, signed with the new key.

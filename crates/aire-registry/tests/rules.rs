@@ -297,6 +297,29 @@ fn our_own_record_is_published_on_change_and_in_time() {
 }
 
 #[test]
+fn a_relay_says_soon_how_busy_it_is_and_the_rarer_the_more_relays_there_are() {
+    let mut registry = new();
+    let mut body = RecordBody::default();
+    body.node.relays = true;
+    body.node.bandwidth_limit_mbps = 100.0;
+    let carry = |registry: &mut Registry, seconds, mbps, body: &mut RecordBody| {
+        body.node.bandwidth_used_mbps = mbps;
+        registry.set_own(at(seconds), body.clone());
+        signed(registry, at(seconds)).map(|s| s.0)
+    };
+    assert_eq!(carry(&mut registry, 0, 0.0, &mut body), Some(1));
+    assert_eq!(carry(&mut registry, 3, 80.0, &mut body), None, "not every moment");
+    assert_eq!(carry(&mut registry, 5, 80.0, &mut body), Some(2));
+    assert_eq!(carry(&mut registry, 15, 90.0, &mut body), None, "about as busy as before");
+    for relay in 0..80 {
+        let relay = record(&app(&format!("r{relay}")), 1, 1, "relay");
+        registry.handle_record(at(16), Some(&node("r0")), relay);
+    }
+    assert_eq!(carry(&mut registry, 20, 10.0, &mut body), None, "there are many of us");
+    assert_eq!(carry(&mut registry, 26, 10.0, &mut body), Some(3));
+}
+
+#[test]
 fn nobody_speaks_for_us_but_a_lost_sequence_is_made_up() {
     let mut registry = new();
     registry.set_own(at(0), RecordBody::default());

@@ -10,13 +10,21 @@ use crate::condition::Target;
 use crate::meter::Meter;
 use crate::network::Network;
 
+// As `aire_registry::Config` has them.
+const LOAD_CHANGE: f64 = 0.15;
+const LOAD_INTERVAL: Duration = Duration::from_secs(5);
+const LOADS_PER_SECOND: f64 = 4.0;
+const RENEWAL: Duration = Duration::from_secs(100);
+
 /// How a run goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SimulationConfig {
     /// In which the network stands still.
     pub step: Duration,
-    /// How often relays publish their load, which is what they forwarded since, rounded to a twentieth.
-    pub publish: Duration,
+    /// How often relays look at their load, which is what they forwarded since, rounded to a twentieth. They publish it
+    /// when it differs by a seventh from what they said last, and with each
+    /// renewal; the more relays there are, the rarer, as the registry has it.
+    pub measure: Duration,
     /// How long news takes through the mesh.
     pub gossip: Duration,
     /// Threads that agents live on; the result does not depend on it.
@@ -24,12 +32,13 @@ pub struct SimulationConfig {
 }
 
 impl Default for SimulationConfig {
-    /// Steps of 100 ms, loads every 5 s as the agent publishes them, two seconds of gossip, one thread.
+    /// Steps of 100 ms, a look every 5 s as the agent takes it, four seconds of gossip (announcements are gathered for
+    /// one second at each of three or four hops), one thread.
     fn default() -> Self {
         SimulationConfig {
             step: Duration::from_millis(100),
-            publish: Duration::from_secs(5),
-            gossip: Duration::from_secs(2),
+            measure: Duration::from_secs(5),
+            gossip: Duration::from_secs(4),
             threads: 1,
         }
     }
@@ -47,8 +56,10 @@ pub struct Simulation {
     /// Sum and number of the loads since the last publication, by place in `relays`.
     loads: Vec<f64>,
     steps: u32,
-    publish_at: Time,
-    underway: VecDeque<(Time, Vec<f64>)>,
+    measure_at: Time,
+    /// What each relay said last, and when.
+    said: Vec<(f64, Time)>,
+    underway: VecDeque<(Time, usize, f64)>,
     heard: Vec<Option<f64>>,
 }
 
@@ -61,7 +72,8 @@ impl Simulation {
             offered: vec![0.0; network.resources()],
             loads: vec![0.0; relays.len()],
             steps: 0,
-            publish_at: Time::ZERO + config.publish,
+            measure_at: Time::ZERO + config.measure,
+            said: vec![(0.0, Time::ZERO); relays.len()],
             underway: VecDeque::new(),
             now: Time::ZERO,
             config,
@@ -142,22 +154,28 @@ impl Simulation {
         }
     }
 
-    /// Relays publish what they forwarded, and the mesh hears it later.
+    /// Relays publish how busy they are, and the mesh hears it later.
     fn publish(&mut self) {
-        if self.now >= self.publish_at {
+        if self.now >= self.measure_at {
             let steps = f64::from(self.steps.max(1));
-            let load = |sum: &f64| ((sum / steps).min(1.0) * 20.0).round() / 20.0;
-            let loads = self.loads.iter().map(load).collect();
-            self.underway.push_back((self.now + self.config.gossip, loads));
+            let pause = self.relays.len() as f64 / LOADS_PER_SECOND;
+            let pause = Duration::from_secs_f64(pause).max(LOAD_INTERVAL);
+            for (index, (sum, said)) in self.loads.iter().zip(&mut self.said).enumerate() {
+                let load = ((sum / steps).min(1.0) * 20.0).round() / 20.0;
+                let age = self.now.since(said.1);
+                let news = (load - said.0).abs() >= LOAD_CHANGE && age >= pause;
+                if news || age >= RENEWAL {
+                    *said = (load, self.now);
+                    self.underway.push_back((self.now + self.config.gossip, index, load));
+                }
+            }
             self.loads.fill(0.0);
             self.steps = 0;
-            self.publish_at = self.now + self.config.publish;
+            self.measure_at = self.now + self.config.measure;
         }
-        while self.underway.front().is_some_and(|(at, _)| *at <= self.now) {
-            let Some((_, loads)) = self.underway.pop_front() else { break };
-            for (relay, load) in self.relays.iter().zip(loads) {
-                self.heard[*relay] = Some(load);
-            }
+        while self.underway.front().is_some_and(|(at, ..)| *at <= self.now) {
+            let Some((_, index, load)) = self.underway.pop_front() else { break };
+            self.heard[self.relays[index]] = Some(load);
         }
     }
 }

@@ -114,6 +114,18 @@ pub struct NodeProfile {
     pub relays: bool,
 }
 
+impl NodeProfile {
+    /// How busy it is, 0 to 1: its cores or what it offers for relaying, whichever is scarcer.
+    pub fn load(&self) -> f64 {
+        let carried = match self.bandwidth_limit_mbps {
+            limit if limit > 0.0 => self.bandwidth_used_mbps / limit,
+            _ => 0.0,
+        };
+        let busier = self.cpu_load.max(carried);
+        if busier.is_finite() { busier.clamp(0.0, 1.0) } else { 1.0 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -120,7 +120,7 @@ impl Control {
                 Some(InstanceInfo {
                     instance,
                     zone: member.body.node.zone.clone(),
-                    load: member.body.node.cpu_load,
+                    load: member.body.node.load(),
                     draining: member.body.draining,
                     rtt_ms: self.links.get(member.node()).map(|link| link.stats().rtt.as_secs_f64() * 1000.0),
                 })
@@ -133,7 +133,7 @@ impl Control {
                 let link = self.links.get(member.node());
                 let mut relay = RelayInfo::new(member.node().clone());
                 relay.zone.clone_from(&member.body.node.zone);
-                relay.load = member.body.node.cpu_load;
+                relay.load = member.body.node.load();
                 relay.rtt_ms = link.map(|link| link.stats().rtt.as_secs_f64() * 1000.0);
                 relay
             })
