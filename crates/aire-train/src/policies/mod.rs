@@ -1,0 +1,54 @@
+//! The policies that are compared.
+
+mod bandit;
+mod bench;
+mod factorisation;
+mod mesh;
+mod portfolio;
+mod random;
+mod table;
+
+use crate::replay::{Budget, Policy};
+
+/// A policy under a name and a budget.
+pub struct Entry {
+    /// The name in reports.
+    pub name: String,
+    /// What it may spend.
+    pub budget: Budget,
+    /// Makes a fresh one.
+    pub make: Box<dyn Fn() -> Box<dyn Policy> + Send + Sync>,
+}
+
+impl Entry {
+    /// Under the budget, by its own name.
+    pub fn kept(make: impl Fn() -> Box<dyn Policy> + Send + Sync + 'static) -> Self {
+        Entry { name: make().name().to_owned(), budget: Budget::Kept, make: Box::new(make) }
+    }
+
+    /// Without a budget, by its own name and `-unlimited`.
+    pub fn unlimited(make: impl Fn() -> Box<dyn Policy> + Send + Sync + 'static) -> Self {
+        Entry {
+            name: format!("{}-unlimited", make().name()),
+            budget: Budget::Unlimited,
+            make: Box::new(make),
+        }
+    }
+}
+
+/// All baselines, each under the budget and without one.
+pub fn baselines() -> Vec<Entry> {
+    let makers: [fn() -> Box<dyn Policy>; 9] = [
+        || Box::new(mesh::Mesh::last()),
+        || Box::new(mesh::Mesh::average()),
+        || Box::new(random::Lots::best_of_four()),
+        || Box::new(random::Lots::race()),
+        || Box::new(portfolio::Handful::hubs()),
+        || Box::new(portfolio::Handful::by_history()),
+        || Box::new(factorisation::Factorisation::new()),
+        || Box::new(bandit::Bandit::confidence()),
+        || Box::new(bandit::Bandit::thompson()),
+    ];
+    let kept = makers.iter().map(|make| Entry::kept(*make));
+    kept.chain(makers.iter().map(|make| Entry::unlimited(*make))).collect()
+}

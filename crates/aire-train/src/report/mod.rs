@@ -1,0 +1,42 @@
+//! An evaluation as text, as JSON and as a page.
+
+mod json;
+mod page;
+mod plot;
+mod text;
+
+pub use json::json;
+pub use page::page;
+pub use text::text;
+
+use crate::data::Source;
+use crate::evaluation::Evaluation;
+
+/// What came out for one folder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Finding {
+    /// Policies were compared.
+    Evaluated(Evaluation),
+    /// There is nothing to compare, and why.
+    Nothing {
+        /// The set's name.
+        trace: String,
+        /// Why, in words.
+        why: String,
+    },
+}
+
+impl Finding {
+    /// For a folder of single links.
+    pub fn of_single_links(source: &Source) -> Self {
+        let why = format!(
+            "a set of kind `{}` has single links and no second way between two nodes: there is no path to choose, and no \
+             policy is scored",
+            source.description.kind()
+        );
+        Finding::Nothing { trace: source.name.clone(), why }
+    }
+}
+
+#[cfg(test)]
+mod tests;
