@@ -49,6 +49,7 @@ pub const TARGETS: &[Target] = &[
         decode::documents::configuration_seeds,
         8 * MIB,
     ),
+    target("history", decode::history::run, decode::history::seeds, 4 * MIB),
     target("documents", decode::documents::json, decode::documents::json_seeds, 4 * MIB),
     target("model", decode::model::run, decode::model::seeds, MIB),
     target("policy-text", decode::policy::run, decode::policy::seeds, 64 * MIB),

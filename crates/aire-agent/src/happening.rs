@@ -66,6 +66,8 @@ kinds! {
     EnrolmentRefused = "enrolment-refused" Warning,
     Listener = "listener" Warning,
     Discovery = "discovery" Warning,
+    HistoryFailed = "history-failed" Warning,
+    HistoryResumed = "history-resumed" Info,
     Machine = "machine" Warning,
     Bug = "bug" Warning,
 }

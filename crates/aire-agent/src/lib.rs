@@ -13,6 +13,7 @@ mod ends;
 mod gate;
 mod handler;
 mod happening;
+mod history;
 mod in_turn;
 mod incoming;
 mod inspect;
@@ -32,8 +33,8 @@ mod upkeep;
 mod view;
 
 pub use config::{
-    Config, ConfigError, DEFAULT_ADMIN, DEFAULT_LISTEN, IdentityFrom, ProxyProtocol, RawApp, RawConfig,
-    RawIdentity, RawRelay, RawTo, Served, To,
+    Config, ConfigError, DEFAULT_ADMIN, DEFAULT_LISTEN, History, IdentityFrom, ProxyProtocol, RawApp,
+    RawConfig, RawHistory, RawIdentity, RawRelay, RawTo, Served, To,
 };
 pub use gate::GateError;
 pub use inspect::{check, diagnose};

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::handler::{NodeCredentials, Reception};
 use crate::happening::{Happening, Kind};
-use crate::{RunError, inspect, joining, local, notices, sources, upkeep, view};
+use crate::{RunError, history, inspect, joining, local, notices, sources, upkeep, view};
 
 /// Runs an agent until it is told to stop (SIGTERM, SIGINT, or the admin API), which serves `log`.
 ///
@@ -56,12 +56,7 @@ pub async fn run(config: Config, log: Log) -> Result<(), RunError> {
     let identity = agent.membership.identity();
     agent.tell(Happening::new(Kind::Started, format!("{identity} listens on {listen}")));
     agent.control(|now, control| control.started(now, listen.port()));
-    for to in &agent.config.to {
-        agent.control(|now, control| control.want_app(now, &to.app, to.class));
-    }
-    if let Some(served) = &agent.config.app {
-        agent.control(|now, control| control.set_own_profile(now, served.profile.clone()));
-    }
+    want_what_is_configured(&agent);
     tokio::spawn(Arc::clone(&agent).keep_time());
     tokio::spawn(crate::addresses::watch(Arc::clone(&agent), listen));
     tokio::spawn(upkeep::publish_profile(Arc::clone(&agent)));
@@ -73,6 +68,7 @@ pub async fn run(config: Config, log: Log) -> Result<(), RunError> {
     tokio::spawn(upkeep::keep_cache(Arc::clone(&agent), cache.clone()));
     tokio::spawn(local::keep_warm(Arc::clone(&agent)));
     tokio::spawn(sources::keep_fresh(Arc::clone(&agent)));
+    let history = history::Keeper::start(&agent);
     tokio::spawn(joining::search(Arc::clone(&agent), discovery, listen.port()));
 
     let mut asked = agent.drain_requested.subscribe();
@@ -83,6 +79,7 @@ pub async fn run(config: Config, log: Log) -> Result<(), RunError> {
     let end = async {
         upkeep::save_peers(&agent, cache).await;
         upkeep::drain(&agent).await;
+        history.end().await;
         endpoint.close();
         endpoint.closed().await;
     };
@@ -92,6 +89,16 @@ pub async fn run(config: Config, log: Log) -> Result<(), RunError> {
         () = stop.next() => endpoint.close(),
     }
     Ok(())
+}
+
+/// Tells the control plane which apps the configuration names, and what our own one needs.
+fn want_what_is_configured(agent: &Arc<Agent>) {
+    for to in &agent.config.to {
+        agent.control(|now, control| control.want_app(now, &to.app, to.class));
+    }
+    if let Some(served) = &agent.config.app {
+        agent.control(|now, control| control.set_own_profile(now, served.profile.clone()));
+    }
 }
 
 /// SIGTERM and SIGINT; none is missed between two looks.

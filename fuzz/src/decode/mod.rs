@@ -6,6 +6,7 @@ pub(crate) mod documents;
 pub(crate) mod enrolment;
 pub(crate) mod frames;
 pub(crate) mod handshake;
+pub(crate) mod history;
 pub(crate) mod messages;
 pub(crate) mod model;
 pub(crate) mod policy;

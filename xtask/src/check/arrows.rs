@@ -18,7 +18,7 @@ pub(super) enum Floor {
 }
 
 /// Every crate, in the order of the table: a crate may depend on crates above it alone.
-const HOUSE: [(&str, Floor); 20] = [
+const HOUSE: [(&str, Floor); 21] = [
     ("aire-types", Floor::Words),
     ("aire-wire", Floor::Words),
     ("aire-stream", Floor::Core),
@@ -32,6 +32,7 @@ const HOUSE: [(&str, Floor); 20] = [
     ("aire-discovery", Floor::Driver),
     ("aire-ingress", Floor::Driver),
     ("aire-admin", Floor::Driver),
+    ("aire-trace", Floor::Driver),
     ("aire-agent", Floor::Assembly),
     ("aire", Floor::Assembly),
     ("aire-sim", Floor::Tool),

@@ -1,10 +1,12 @@
 //! From flags and one file to a checked configuration.
 
+mod history;
 mod identity;
 mod raw;
 
+pub use history::History;
 pub use identity::IdentityFrom;
-pub use raw::{ProxyProtocol, RawApp, RawConfig, RawIdentity, RawRelay, RawTo};
+pub use raw::{ProxyProtocol, RawApp, RawConfig, RawHistory, RawIdentity, RawRelay, RawTo};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -128,6 +130,8 @@ pub struct Config {
     pub relay: bool,
     /// Most that it relays, megabits a second; zero is no limit.
     pub relay_limit_mbps: f64,
+    /// What it records; `None` for nothing.
+    pub history: Option<History>,
     /// Path orders by destination app.
     pub overrides: BTreeMap<AppName, Override>,
     /// Look for agents on the local network.
@@ -177,6 +181,7 @@ impl Config {
             zone: raw.zone.clone().unwrap_or_default(),
             relay: raw.relay.enabled.unwrap_or(true),
             relay_limit_mbps: limit(raw.relay.limit_mbps)?,
+            history: history::resolve(raw.history)?,
             overrides: overrides(&raw)?,
             multicast: raw.multicast.unwrap_or(true),
             patience: seconds("patience_s", raw.patience_s.unwrap_or(DEFAULT_PATIENCE_S))?,

@@ -56,6 +56,20 @@ pub struct RawRelay {
     pub limit_mbps: Option<f64>,
 }
 
+/// What an agent records, as written.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawHistory {
+    /// Whether it records what it measures and decides.
+    pub enabled: Option<bool>,
+    /// Most that is kept, mebibytes.
+    pub limit_mib: Option<u64>,
+    /// How long it is kept, days.
+    pub days: Option<u64>,
+    /// One record a path in so many seconds.
+    pub span_s: Option<u64>,
+}
+
 /// An identity that the mesh's own authority did not issue, as written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -106,6 +120,8 @@ pub struct RawConfig {
     pub zone: Option<String>,
     /// What it does for others.
     pub relay: RawRelay,
+    /// What it records.
+    pub history: RawHistory,
     /// Path orders by destination app.
     pub overrides: BTreeMap<String, Override>,
     /// Look for agents on the local network.

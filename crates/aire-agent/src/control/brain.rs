@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use aire_brain::{Event, InstanceInfo, Output, RelayInfo, Sample};
+use aire_trace::Origin;
 use aire_types::{AppName, AppProfile, Class, Instance, Override, RouteId, Source, Time};
 
 use super::{Control, Effect};
@@ -44,6 +45,7 @@ impl Control {
     /// Something was measured on application bytes.
     pub(crate) fn handle_sample(&mut self, now: Time, route: &RouteId, sample: Sample) {
         self.keep_route(now, route);
+        self.record_sample(route, Origin::Payload, sample);
         self.brain.handle_sample(now, route, sample, Source::Payload);
         self.pump(now);
     }
@@ -80,7 +82,12 @@ impl Control {
                     let paths = self.brain.rank_paths(now, &instance, class);
                     self.effects.push(Effect::Ranking { instance, class, paths });
                 }
-                Output::Event(event) => self.tell_of(event),
+                Output::Event(event) => {
+                    if let Event::Preferred { class, to, .. } = &event {
+                        self.record_choice(now, to, *class);
+                    }
+                    self.tell_of(event);
+                }
             }
         }
         quiet

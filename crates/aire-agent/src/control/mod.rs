@@ -7,6 +7,7 @@
 mod brain;
 mod circuits;
 mod dialler;
+mod history;
 mod hop_gate;
 mod introductions;
 mod link_ends;
@@ -37,6 +38,7 @@ use crate::config::Config;
 use crate::crypto::NodeCrypto;
 use crate::gate::Gate;
 use crate::happening::Happening;
+use crate::history::Window;
 use crate::membership::Membership;
 use circuits::Routes;
 use dialler::Dialler;
@@ -141,6 +143,8 @@ pub(crate) struct Control {
     draining: bool,
     /// Peers' runs, as they told us over a link or in a circuit request.
     runs: BTreeMap<NodeName, Incarnation>,
+    /// What was measured and decided; `None` where no history is kept.
+    history: Option<Window>,
     effects: Vec<Effect>,
     /// Somebody carries effects out, and will do so until there are none.
     carrying_out: bool,
@@ -180,6 +184,7 @@ impl Control {
             topology_is_old: false,
             draining: false,
             runs: BTreeMap::new(),
+            history: config.history.map(|_| Window::new(now)),
             effects: Vec::new(),
             carrying_out: false,
             membership,

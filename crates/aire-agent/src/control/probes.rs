@@ -104,7 +104,11 @@ impl Control {
     pub(super) fn probed(&mut self, now: Time, circuit: CircuitId, sequence: u32, rtt: Option<Duration>) {
         let Some(route) = self.routes.by_circuit.get(&circuit).cloned() else { return };
         let Some(entry) = self.routes.by_route.get_mut(&route) else { return };
-        match (entry.probes.sent.remove(&sequence), rtt) {
+        let asker = entry.probes.sent.remove(&sequence);
+        if asker.is_some() {
+            self.record_probe(&route, rtt, PATIENCE);
+        }
+        match (asker, rtt) {
             (Some(Asker::Brain(id)), Some(rtt)) => self.brain.handle_echo(now, id, rtt),
             (Some(Asker::Person(told)), Some(rtt)) => {
                 let _ = told.send(Ok(rtt));

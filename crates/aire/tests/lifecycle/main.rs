@@ -7,6 +7,7 @@ mod changes;
 mod datagrams;
 mod draining;
 mod ends;
+mod history;
 mod notices;
 mod operator;
 mod ports;
