@@ -2,7 +2,9 @@
 //!
 //! The other half is elsewhere: the load term saturates, reviews are jittered, leases are the hard bound.
 
-use aire_types::{Candidate, Instance, Path, Random, Ranked, RouteId, Snapshot};
+use std::time::Duration;
+
+use aire_types::{Candidate, Instance, Path, Random, Ranked, RouteId, Snapshot, Time};
 use serde::{Deserialize, Serialize};
 
 /// How an agent behaves as one of many. The default is the rule's; others are learned in a simulator, because only
@@ -14,6 +16,9 @@ pub struct HerdTuning {
     /// same change spread over many. All others see the same better relay, and what they know of its load is old, so
     /// that whoever hurries finds it full.
     pub pull: f64,
+    /// The same for an agent that was lately under strain itself, because it is then not alone. Between the two it
+    /// forgets, by half every five minutes.
+    pub wary: f64,
     /// The same while the path in use is under strain: who stands in a queue should not wait for it as long.
     pub push: f64,
     /// Strain from which on [`HerdTuning::push`] is reached; between none and it, the probability grows with its
@@ -22,7 +27,8 @@ pub struct HerdTuning {
     pub strain: f64,
     /// Costs this close, milliseconds, are the same cost.
     pub near_ms: f64,
-    /// So are costs this close as a share of the lowest.
+    /// So are costs this close as a share of the lowest, where the cheapest relay is fully loaded, or where the path in
+    /// use is under as much strain as can be: whoever is pushed is not alone. With less of both it is less.
     pub near_share: f64,
     /// Factor on the cost of load.
     pub load: f64,
@@ -32,8 +38,46 @@ pub struct HerdTuning {
 
 impl Default for HerdTuning {
     fn default() -> Self {
-        HerdTuning { pull: 0.5, push: 0.5, strain: 0.3, near_ms: 2.0, near_share: 0.0, load: 1.0, dwell: 1.0 }
+        HerdTuning {
+            pull: 0.5,
+            wary: 0.5,
+            push: 0.5,
+            strain: 0.3,
+            near_ms: 2.0,
+            near_share: 0.0,
+            load: 1.0,
+            dwell: 1.0,
+        }
     }
+}
+
+/// The least probability of a move.
+const LEAST: f64 = 0.0005;
+/// Half of the memory of a crowd is gone after this.
+const HALF_LIFE: Duration = Duration::from_secs(300);
+
+/// What an agent remembers of having been one of many: 0 nothing, 1 all.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Crowd {
+    felt: f64,
+    at: Time,
+}
+
+impl Crowd {
+    /// Takes the strain of the path in use in, and says how much of a crowd is remembered.
+    pub(crate) fn feel(&mut self, tuning: &HerdTuning, snapshot: &Snapshot) -> f64 {
+        let passed = snapshot.at.since(self.at).as_secs_f64() / HALF_LIFE.as_secs_f64();
+        let strained = used(snapshot).map_or(0.0, |used| tuning.strained(used));
+        self.felt = (self.felt * (-passed).exp2()).max(strained * strained);
+        self.at = snapshot.at;
+        self.felt
+    }
+}
+
+/// The candidate in use: nothing where nothing is, and nothing in it where it cannot be used any more.
+fn used(snapshot: &Snapshot) -> Option<Option<&Candidate>> {
+    let (route, _) = snapshot.current.as_ref()?;
+    Some(candidate(snapshot, route).filter(|used| used.ineligible.is_none()))
 }
 
 /// Loss that makes a path as strained as one whose round trip is nothing but waiting.
@@ -51,6 +95,7 @@ impl HerdTuning {
     /// Minimum latency for oneself, at once: what herds.
     pub const SELFISH: HerdTuning = HerdTuning {
         pull: 1.0,
+        wary: 1.0,
         push: 1.0,
         strain: 1.0,
         near_ms: 0.0,
@@ -61,32 +106,42 @@ impl HerdTuning {
 
     /// What the simulator's learner found best for many agents: `cargo xtask sim learn`.
     pub const LEARNED: HerdTuning = HerdTuning {
-        pull: 0.01,
-        push: 0.3,
-        strain: 0.6,
+        pull: 0.2,
+        wary: 0.003,
+        push: 0.2,
+        strain: 0.4,
         near_ms: 2.0,
         near_share: 0.4,
         load: 4.0,
-        dwell: 0.5,
+        dwell: 0.6,
     };
 
-    /// Probability with which the path `used` is left for a better one at one review.
-    fn probability(&self, used: Option<&Candidate>) -> f64 {
-        let strained = used.map_or(1.0, |used| strain_of(used) / self.strain.max(1e-3)).min(1.0);
+    /// Probability with which the path `used` is left for a better one at one review, by an agent that feels this much
+    /// of a crowd.
+    fn probability(&self, used: Option<&Candidate>, crowd: f64) -> f64 {
+        let strained = self.strained(used);
+        let (alone, wary) = (self.pull.max(LEAST), self.wary.max(LEAST));
+        let calm = alone * (wary / alone).powf(crowd);
         // never nothing: a propensity of 0 could not be learned from
-        (self.pull + (self.push - self.pull) * strained * strained).clamp(0.0005, 1.0)
+        (calm + (self.push - calm) * strained * strained).clamp(LEAST, 1.0)
     }
 
-    /// How close two costs may be to be one, where the lower is `cost`, milliseconds.
-    fn near(&self, cost: f64) -> f64 {
-        self.near_ms.max(self.near_share * cost)
+    /// 0 to 1, where 1 is as much strain as counts; a path that cannot be used is under all of it.
+    fn strained(&self, used: Option<&Candidate>) -> f64 {
+        used.map_or(1.0, |used| strain_of(used) / self.strain.max(1e-3)).min(1.0)
+    }
+
+    /// How close two costs may be to be one, where the lower is `cost`, milliseconds; `crowd` is 0 to 1.
+    fn near(&self, cost: f64, crowd: f64) -> f64 {
+        self.near_ms.max(self.near_share * cost * crowd)
     }
 }
 
 /// Adjusts what the policy ranked first, and returns the probability with which the result was chosen.
-/// `settled`: the choice is older than the first measurements, so a better path is news that others hear as well.
+/// `crowd` is [`Crowd::feel`]'s. `settled`: the choice is older than the first measurements, so a better path is news that others hear as well.
 pub(crate) fn temper(
     tuning: &HerdTuning,
+    crowd: f64,
     snapshot: &Snapshot,
     ranking: &mut [Ranked],
     settled: bool,
@@ -100,7 +155,7 @@ pub(crate) fn temper(
     let in_use = ranking.iter().position(|r| r.ineligible.is_none() && Some(&r.route) == current);
     let mut propensity = 1.0;
     if let (Some(index), true) = (in_use, settled) {
-        let moves = tuning.probability(candidate(snapshot, &ranking[index].route));
+        let moves = tuning.probability(candidate(snapshot, &ranking[index].route), crowd);
         if random.unit() >= moves {
             ranking[..=index].rotate_right(1);
             return 1.0 - moves;
@@ -121,7 +176,8 @@ fn two_choices(
 ) -> f64 {
     let first = &ranking[0];
     let hops = first.route.path.relays().len();
-    let mut close = tuning.near(first.cost);
+    let pushed = used(snapshot).map_or(0.0, |used| tuning.strained(used));
+    let mut close = tuning.near(first.cost, pushed.max(load_of(snapshot, &first.route)));
     if let Some(index) = in_use {
         // whatever is drawn keeps at least half of the gain
         close = close.min((ranking[index].cost - first.cost) / 2.0).max(0.0);
@@ -160,7 +216,7 @@ pub(crate) fn standby<'a>(
 ) -> Option<&'a Path> {
     let least = usable.iter().map(|(cost, _)| *cost).fold(f64::INFINITY, f64::min);
     let near: Vec<&(f64, &Path)> =
-        usable.iter().filter(|(cost, _)| cost - least <= tuning.near(least)).collect();
+        usable.iter().filter(|(cost, _)| cost - least <= tuning.near(least, 1.0)).collect();
     if near.len() < 2 {
         return usable.iter().find(|(cost, _)| *cost <= least).map(|(_, path)| *path);
     }
@@ -181,4 +237,51 @@ fn candidate<'a>(snapshot: &'a Snapshot, route: &RouteId) -> Option<&'a Candidat
 
 fn load_of(snapshot: &Snapshot, route: &RouteId) -> f64 {
     candidate(snapshot, route).map_or(1.0, |candidate| candidate.load)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aire_types::{AppName, Estimate, NodeName};
+
+    fn used(rtt: f64, base: f64, loss: f64) -> Candidate {
+        let instance = Instance { app: AppName::new("a").unwrap(), node: NodeName::new("n").unwrap() };
+        let estimate = |value| Estimate { value, count: 10, ..Estimate::default() };
+        Candidate {
+            route: RouteId { instance, path: Path::DIRECT },
+            rtt_ms: estimate(rtt),
+            tail_ms: rtt,
+            base_ms: base,
+            loss: estimate(loss),
+            bandwidth_mbps: Estimate::default(),
+            load: 0.0,
+            risk: 0.0,
+            leased: false,
+            ineligible: None,
+            prior_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_queue_pushes_and_a_calm_path_does_not() {
+        let tuning = HerdTuning { pull: 0.02, wary: 0.002, push: 0.4, strain: 0.4, ..HerdTuning::default() };
+        let of = |candidate: Candidate| tuning.probability(Some(&candidate), 0.0);
+        assert!((of(used(100.0, 100.0, 0.0)) - 0.02).abs() < 1e-9);
+        assert!(of(used(110.0, 100.0, 0.002)) < 0.05);
+        assert!((of(used(300.0, 100.0, 0.0)) - 0.4).abs() < 1e-9);
+        assert!((of(used(100.0, 100.0, 0.05)) - 0.4).abs() < 1e-9);
+        assert!((tuning.probability(None, 0.0) - 0.4).abs() < 1e-9);
+        assert!((tuning.probability(Some(&used(100.0, 100.0, 0.0)), 1.0) - 0.002).abs() < 1e-9);
+        let rule = HerdTuning::default();
+        assert_eq!(rule.probability(Some(&used(300.0, 100.0, 0.0)), 1.0), 0.5);
+        assert_eq!(rule.probability(Some(&used(100.0, 100.0, 0.0)), 0.0), 0.5);
+    }
+
+    #[test]
+    fn choices_spread_where_there_is_a_crowd() {
+        let tuning = HerdTuning { near_share: 0.4, ..HerdTuning::default() };
+        assert_eq!(tuning.near(100.0, 0.0), 2.0);
+        assert_eq!(tuning.near(100.0, 1.0), 40.0);
+        assert_eq!(HerdTuning::default().near(100.0, 1.0), 2.0);
+    }
 }

@@ -12,8 +12,8 @@ use aire_sim::scale::Scale;
 const USAGE: &str = "usage: cargo xtask sim COMMAND [--json] [--seed N] [--threads N]
   scale [--nodes N]... [--seconds N]    what a node costs, from 10 nodes to 10,000, in one simulated hour
   herd [--agents N]... [--seeds N]      many agents and one piece of news: greedy, the rule, the learned herd control
-       [--tuned NAME=VALUE,...]         and the rule with other parameters: pull, push, strain, near_share,
-                                        load, dwell, errors, least
+       [--tuned NAME=VALUE,...]         and the rule with other parameters: pull, wary, push, strain,
+                                        near_share, load, dwell, errors, least
   learn                                 learn the herd control again; prints every generation";
 
 fn main() -> ExitCode {

@@ -186,11 +186,12 @@ impl Brain {
             ranking = rule.rank(snapshot);
         }
         let pinned = snapshot.overrides.pin.is_some();
+        let crowd = self.crowd.feel(&tuning, snapshot);
         let mut propensity = 1.0;
         if !pinned {
             propensity = match standby_takes_over(snapshot, &mut ranking, standby) {
                 true => 1.0,
-                false => herd::temper(&tuning, snapshot, &mut ranking, settled, &mut self.random),
+                false => herd::temper(&tuning, crowd, snapshot, &mut ranking, settled, &mut self.random),
             };
         }
         let mut reason = match sound {

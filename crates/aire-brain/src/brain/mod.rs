@@ -18,6 +18,7 @@ pub use choose::Explanation;
 
 use crate::config::Config;
 use crate::destination::{Destination, Route};
+use crate::herd::Crowd;
 use crate::output::Output;
 use crate::policy::Policy;
 use crate::probe::Prober;
@@ -65,6 +66,7 @@ pub struct Brain {
     prober: Prober,
     outputs: VecDeque<Output>,
     review_at: Time,
+    crowd: Crowd,
     /// When anything answered over any route.
     answered_at: Time,
     /// Answers that are missing since, and it is not clear whose fault that is.
@@ -100,6 +102,7 @@ impl Brain {
             prober: Prober::new(config.probe_bits_per_second, config.probe_burst),
             outputs: VecDeque::new(),
             review_at: Time::NEVER,
+            crowd: Crowd::default(),
             answered_at: Time::ZERO,
             unexplained: Vec::new(),
             config,

@@ -4,7 +4,7 @@
 //! "AIRE-NET" u8 version, u64 schema hash, text name (1 to 63), text summary (at most 4096)
 //! per feature: f32 mean, f32 scale, f32 low, f32 high
 //! f64 errors, f64 least, f64 share, f64 homing, u16 proof          the margin
-//! f64 pull, push, strain, near_ms, near_share, load, dwell       the herd tuning
+//! f64 pull, wary, push, strain, near_ms, near_share, load, dwell       the herd tuning
 //! f32 × WEIGHTS                                         see Network::from_weights
 //! u8 count (at most 16), per golden vector: f32 × COUNT features, f32 × OUTPUTS answer
 //! ```
@@ -19,7 +19,7 @@ use crate::contest::Margin;
 use crate::herd::HerdTuning;
 
 const MAGIC: &[u8; 8] = b"AIRE-NET";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const NAME: usize = 63;
 const SUMMARY: usize = 4096;
 const GOLDEN: usize = 16;
@@ -154,8 +154,8 @@ impl Artefact {
         let Margin { errors, least, share, homing, proof } = self.margin;
         out.extend([errors, least, share, homing].iter().flat_map(|number| number.to_be_bytes()));
         out.extend_from_slice(&proof.to_be_bytes());
-        let HerdTuning { pull, push, strain, near_ms, near_share, load, dwell } = self.herd;
-        let herd = [pull, push, strain, near_ms, near_share, load, dwell];
+        let HerdTuning { pull, wary, push, strain, near_ms, near_share, load, dwell } = self.herd;
+        let herd = [pull, wary, push, strain, near_ms, near_share, load, dwell];
         out.extend(herd.iter().flat_map(|number| number.to_be_bytes()));
         put_numbers(&mut out, &self.network.weights());
         let golden = &self.golden[..self.golden.len().min(GOLDEN)];
@@ -267,6 +267,7 @@ fn read_herd(reader: &mut Reader<'_>) -> Result<HerdTuning, ArtefactError> {
     let mut next = |most| within(reader, most, "the herd tuning");
     Ok(HerdTuning {
         pull: next(1.0)?,
+        wary: next(1.0)?,
         push: next(1.0)?,
         strain: next(1.0)?,
         near_ms: next(1000.0)?,

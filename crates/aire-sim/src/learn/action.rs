@@ -3,15 +3,17 @@
 use aire_brain::{HerdTuning, Margin, Rule};
 
 /// How many parameters there are.
-pub const DIMENSIONS: usize = 8;
+pub const DIMENSIONS: usize = 9;
 
 /// What they are called, in their order.
 pub const NAMES: [&str; DIMENSIONS] =
-    ["pull", "push", "strain", "near_share", "load", "dwell", "errors", "least"];
+    ["pull", "wary", "push", "strain", "near_share", "load", "dwell", "errors", "least"];
 
-/// Lowest and highest value, and whether steps are ratios.
+/// Lowest and highest value, and whether steps are ratios. Among many, next to no pull would be best; but who is alone
+/// shall not wait for long until it takes what is better, so a tenth is the least.
 const RANGES: [(f64, f64, bool); DIMENSIONS] = [
-    (0.002, 0.5, true),
+    (0.1, 0.5, true),
+    (0.001, 0.5, true),
     (0.02, 1.0, true),
     (0.05, 1.0, true),
     (0.0, 0.5, false),
@@ -41,6 +43,7 @@ impl Action {
         let herd = &rule.herd;
         let values = [
             herd.pull,
+            herd.wary,
             herd.push,
             herd.strain,
             herd.near_share,
@@ -75,10 +78,10 @@ impl Action {
 
     /// The rule with these parameters.
     pub fn rule(&self) -> Rule {
-        let [pull, push, strain, near_share, load, dwell, errors, least] = self.values();
+        let [pull, wary, push, strain, near_share, load, dwell, errors, least] = self.values();
         Rule {
             margin: Margin { errors, least, ..Margin::default() },
-            herd: HerdTuning { pull, push, strain, near_share, load, dwell, ..HerdTuning::default() },
+            herd: HerdTuning { pull, wary, push, strain, near_share, load, dwell, ..HerdTuning::default() },
         }
     }
 }

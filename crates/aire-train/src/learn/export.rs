@@ -1,5 +1,6 @@
 //! From trained weights to what agents load.
 
+use aire_brain::HerdTuning;
 use aire_brain::model::{Artefact, COUNT, Golden, HIDDEN, Network, Range};
 
 use super::Error;
@@ -9,7 +10,8 @@ use super::trainer::Fitted;
 /// Golden vectors in an artefact.
 const GOLDEN: usize = 16;
 
-/// The artefact of `fitted`, with the margin of the rule. Golden vectors are rows of `rows`, evenly spread, with what the
+/// The artefact of `fitted`, with the margin of the rule and the herd control that the simulator's learner found, which no
+/// recorded network could teach. Golden vectors are rows of `rows`, evenly spread, with what the
 /// trainer's own arithmetic answers.
 ///
 /// # Errors
@@ -29,6 +31,7 @@ pub fn export(fitted: &Fitted, name: &str, summary: &str, rows: &Rows) -> Result
         high: normal.high[i],
     });
     let mut artefact = Artefact::untrained(name);
+    artefact.herd = HerdTuning::LEARNED;
     (artefact.summary, artefact.ranges, artefact.network) = (summary.to_owned(), ranges, network);
     let step = rows.len().div_ceil(GOLDEN).max(1);
     for at in (0..rows.len()).step_by(step) {
