@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Policy(Policy),
     /// Train a path model on recorded networks, and sign it
     Train(Box<Train>),
+    /// Replay recorded networks with all path policies, and say what each is worth
+    Eval(Eval),
 }
 
 #[derive(Debug, Subcommand)]
@@ -300,6 +302,28 @@ pub(crate) struct Bundle {
     pub(crate) out: PathBuf,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Eval {
+    /// A folder with recordings and the trace.toml that describes them, or a folder of such folders
+    #[arg(long, value_name = "DIR")]
+    pub(crate) traces: PathBuf,
+    /// Compare this model too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// Print one JSON document (for a folder of folders a list of them)
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write a page with plots here
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Splits by time and by node that are replayed
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = seeds)]
+    pub(crate) seeds: usize,
+    /// Probes per destination and round that a policy may send
+    #[arg(long, value_name = "P", default_value_t = 1.5)]
+    pub(crate) probes: f64,
+}
+
 /// Which agent to ask, and how to print.
 #[derive(Debug, Args)]
 pub(crate) struct Ask {
@@ -336,6 +360,14 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn share(text: &str) -> Result<f64, String> {
     let value = text.parse::<f64>().ok().filter(|value| *value > 0.0 && *value <= 1.0);
     value.ok_or_else(|| format!("'{text}' is no share: a number above 0 and at most 1, such as 0.4"))
+}
+
+/// Reads a number of splits.
+fn seeds(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(seeds @ 1..=100) => Ok(seeds),
+        _ => Err(format!("'{text}' is not a number from 1 to 100")),
+    }
 }
 
 /// Checks `HOST:PORT`, without asking whether there is such a host.

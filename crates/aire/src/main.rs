@@ -6,6 +6,7 @@ mod ask;
 mod bundle;
 mod demo;
 mod doctor;
+mod eval;
 mod failure;
 mod figures;
 mod mesh;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Mesh(command) => mesh::execute(command),
+        Command::Eval(asked) => eval::execute(&asked),
         Command::Train(asked) => train::execute(&asked),
         Command::Policy(args::Policy::Check { file }) => policy::check(&file),
         Command::Run(flags) => run::execute(*flags),

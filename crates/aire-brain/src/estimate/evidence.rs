@@ -100,7 +100,7 @@ impl Evidence {
     }
 
     /// An answer is missing; whose fault that is ([`Sample::Lost`]) may be seen later.
-    pub(crate) fn miss(&mut self) {
+    pub fn miss(&mut self) {
         self.misses = self.misses.saturating_add(1);
     }
 
@@ -123,13 +123,13 @@ impl Evidence {
     }
 
     /// Round trips measured by payload or probes.
-    pub(crate) fn count(&self) -> u32 {
+    pub fn count(&self) -> u32 {
         let of = |witness: &Witness| witness.rtt.estimate(Source::Probe).count;
         of(&self.payload).saturating_add(of(&self.probe))
     }
 
     /// Average round trip of the source that counts, milliseconds.
-    pub(crate) fn mean_ms(&self, now: Time) -> f64 {
+    pub fn mean_ms(&self, now: Time) -> f64 {
         self.main(now).0.rtt.estimate(Source::Probe).value
     }
 

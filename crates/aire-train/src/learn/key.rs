@@ -8,7 +8,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 use super::Error;
 
@@ -80,11 +80,20 @@ impl SigningKey {
     }
 }
 
+/// The artefact in an envelope that [`SigningKey::seal`] made. `None` where it is none or was changed since. Whether its
+/// signer is to be trusted is for the agent to say.
+pub fn unseal(sealed: &[u8]) -> Option<&[u8]> {
+    let (head, rest) = sealed.split_at_checked(MAGIC.len() + 1 + 32)?;
+    let (signature, artefact) = rest.split_at_checked(64)?;
+    let (kind, signer) = head.split_at_checked(MAGIC.len() + 1)?;
+    let known = kind.starts_with(MAGIC) && kind.ends_with(&[VERSION]);
+    let signed = UnparsedPublicKey::new(&ED25519, signer).verify(&[head, artefact].concat(), signature);
+    (known && signed.is_ok()).then_some(artefact)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-
-    use ring::signature::{ED25519, UnparsedPublicKey};
 
     use super::*;
 
@@ -112,6 +121,10 @@ mod tests {
         );
         let public = UnparsedPublicKey::new(&ED25519, key.public_key());
         public.verify(&[head, artefact].concat(), signature).unwrap();
+        assert_eq!(unseal(&sealed), Some(&b"weights"[..]));
+        let mut changed = sealed.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        assert_eq!((unseal(&changed), unseal(&sealed[..100]), unseal(b"")), (None, None, None));
     }
 
     #[test]

@@ -2,11 +2,16 @@
 
 mod bandit;
 mod bench;
+mod driven;
 mod factorisation;
 mod mesh;
+mod models;
 mod portfolio;
 mod random;
 mod table;
+
+pub use driven::Driven;
+pub use models::{ModelError, models};
 
 use crate::replay::{Budget, Policy};
 
@@ -38,7 +43,7 @@ impl Entry {
 
 /// All baselines, each under the budget and without one.
 pub fn baselines() -> Vec<Entry> {
-    let makers: [fn() -> Box<dyn Policy>; 9] = [
+    let makers: [fn() -> Box<dyn Policy>; 10] = [
         || Box::new(mesh::Mesh::last()),
         || Box::new(mesh::Mesh::average()),
         || Box::new(random::Lots::best_of_four()),
@@ -48,6 +53,7 @@ pub fn baselines() -> Vec<Entry> {
         || Box::new(factorisation::Factorisation::new()),
         || Box::new(bandit::Bandit::confidence()),
         || Box::new(bandit::Bandit::thompson()),
+        || Box::new(Driven::rule()),
     ];
     let kept = makers.iter().map(|make| Entry::kept(*make));
     kept.chain(makers.iter().map(|make| Entry::unlimited(*make))).collect()

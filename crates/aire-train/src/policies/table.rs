@@ -62,6 +62,11 @@ impl Own {
         &self.values
     }
 
+    /// Is a lower value better?
+    pub(super) fn less_is_better(&self) -> bool {
+        self.quantity == Quantity::Rtt
+    }
+
     /// Direct to `to`: as measured here, else as history has it.
     pub(super) fn direct(&self, past: &Past, to: usize) -> f32 {
         let own = self.values[to];

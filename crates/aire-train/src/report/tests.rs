@@ -30,7 +30,8 @@ fn the_document_has_the_promised_fields() {
     assert!(document["trace"] == "<drawn>" && document["decisions"].as_u64().unwrap() > 0);
     let policies = document["policies"].as_array().unwrap();
     let names: Vec<&str> = policies.iter().map(|policy| policy["policy"].as_str().unwrap()).collect();
-    for name in ["direct", "ron", "random-4", "race-3", "clairvoyant", "best-fixed", "ron-unlimited"] {
+    for name in ["direct", "ron", "random-4", "race-3", "rule", "clairvoyant", "best-fixed", "ron-unlimited"]
+    {
         assert!(names.contains(&name), "{name} of {names:?}");
     }
     let numbers = ["mean_ms", "p95_ms", "p99_ms", "gap_closed", "harmed", "switches_per_decision"];
