@@ -35,29 +35,24 @@ mod tests {
         assert_eq!(run(), run());
     }
 
-    /// One figure for one policy.
-    fn figure(event: Event, contender: &Contender, of: fn(&Observation) -> f64) -> f64 {
-        let scene = |seed| Scene::new(event, 64, contender.clone(), seed);
-        let seen = compare::run_all(std::iter::once(70).map(scene).collect(), 1);
-        assert_eq!(seen.len(), 1);
-        seen.iter().map(of).sum::<f64>() / seen.len() as f64
+    fn seen(event: Event, contender: Contender) -> Observation {
+        run(&Scene::new(event, 96, contender, 70)).unwrap()
     }
 
     #[test]
     fn the_learned_herd_control_swings_and_queues_less_than_the_rule() {
         for event in [Event::RelayImproves, Event::TrunkShrinks] {
-            let mean = |contender| figure(event, &contender, |seen| seen.mean_ms);
-            let (rule, learned) = (mean(Contender::Rule), mean(Contender::Learned));
-            assert!(learned < 0.97 * rule, "{event:?}: {learned} ms against {rule} ms");
-            let moves = |contender| figure(event, &contender, |seen| seen.moves_per_minute);
-            let (rule, learned) = (moves(Contender::Rule), moves(Contender::Learned));
-            assert!(learned < rule, "{event:?}: {learned} moves a minute against {rule}");
+            let (rule, learned) = (seen(event, Contender::Rule), seen(event, Contender::Learned));
+            assert!(learned.mean_ms < rule.mean_ms, "{event:?}: {learned:?} against {rule:?}");
+            assert!(learned.p99_ms < 0.95 * rule.p99_ms, "{event:?}: {learned:?} against {rule:?}");
+            let moves = learned.moves_per_minute / rule.moves_per_minute;
+            assert!(moves < 0.8, "{event:?}: {learned:?} against {rule:?}");
         }
     }
 
     #[test]
     fn whoever_minds_nobody_moves_without_end() {
-        let moves = |contender| figure(Event::TrunkShrinks, &contender, |seen| seen.moves_per_minute);
+        let moves = |contender| seen(Event::TrunkShrinks, contender).moves_per_minute;
         let (greedy, rule) = (moves(Contender::Greedy), moves(Contender::Rule));
         assert!(greedy > 3.0 * rule, "{greedy} against {rule}");
     }
