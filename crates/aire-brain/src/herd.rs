@@ -106,14 +106,14 @@ impl HerdTuning {
 
     /// What the simulator's learner found best for many agents: `cargo xtask sim learn`.
     pub const LEARNED: HerdTuning = HerdTuning {
-        pull: 0.2,
-        wary: 0.003,
-        push: 0.2,
-        strain: 0.4,
+        pull: 0.13,
+        wary: 0.001,
+        push: 0.18,
+        strain: 0.41,
         near_ms: 2.0,
-        near_share: 0.4,
-        load: 4.0,
-        dwell: 0.6,
+        near_share: 0.38,
+        load: 3.3,
+        dwell: 0.32,
     };
 
     /// Probability with which the path `used` is left for a better one at one review, by an agent that feels this much
