@@ -47,9 +47,11 @@ impl Pool {
         }
         let Some(state) = self.carriers.remove(&carrier) else { return };
         self.back_off(now, &state.path, Duration::ZERO);
+        let spared = self.spares_circuit(now, state.dialled);
         if let Some(slot) = self.slots.get_mut(&state.path)
             && slot.failures >= DIALS_PER_CIRCUIT
             && slot.state == SlotState::Granted(state.circuit)
+            && !spared
         {
             slot.state = SlotState::None;
         }

@@ -38,6 +38,12 @@ impl Pool {
         self.ranking.iter().take(PATHS).filter(wanted).cloned().collect()
     }
 
+    /// Does the circuit of a dial that failed stay? Where nothing answers at all, silence says nothing against it, and
+    /// another would need links, which come back later than the network. A hop that knows it no more says so at once.
+    pub(super) fn spares_circuit(&self, now: Time, dialled: Time) -> bool {
+        now >= dialled + DIAL_AGAIN && self.needs_rescue()
+    }
+
     /// What is unacknowledged on late carriers goes out on the one that has just come up.
     pub(super) fn help_late(&mut self, up: CarrierId) {
         let late: Vec<CarrierId> = self
