@@ -15,3 +15,4 @@ pub mod policies;
 pub mod replay;
 pub mod report;
 pub mod statistics;
+pub mod survey;

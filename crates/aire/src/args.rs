@@ -74,6 +74,9 @@ pub(crate) enum Command {
     /// Work with policies
     #[command(subcommand)]
     Policy(Policy),
+    /// Describe recorded networks beside synthetic ones, or make a synthetic one
+    #[command(subcommand)]
+    Traces(Traces),
     /// Train a path model on recorded networks, and sign it
     Train(Box<Train>),
     /// Replay recorded networks with all path policies, and say what each is worth
@@ -139,6 +142,40 @@ pub(crate) enum Mesh {
         /// Print one JSON document
         #[arg(long)]
         json: bool,
+    },
+}
+
+/// What is done with recordings.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Traces {
+    /// Print what recorded sets are like, side by side with synthetic ones
+    Describe {
+        /// A folder of recorded sets, or one set
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// The synthetic ones come from it
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a synthetic set into a new folder, as if it had been recorded
+    Make {
+        /// planetlab, seattle, cloud or atlas (round trips), or grid (throughput)
+        kind: String,
+        /// The folder
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// The same seed makes the same set
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+        /// How many nodes, other than the kind has
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=2000))]
+        nodes: Option<u16>,
+        /// How many frames, other than the kind has
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        frames: Option<u32>,
     },
 }
 

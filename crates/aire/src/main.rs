@@ -15,6 +15,7 @@ mod policy;
 mod run;
 mod scrub;
 mod table;
+mod traces;
 mod train;
 mod usage;
 
@@ -39,6 +40,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Mesh(command) => mesh::execute(command),
         Command::Eval(asked) => eval::execute(&asked),
+        Command::Traces(asked) => traces::execute(&asked),
         Command::Train(asked) => train::execute(&asked),
         Command::Policy(args::Policy::Check { file }) => policy::check(&file),
         Command::Run(flags) => run::execute(*flags),

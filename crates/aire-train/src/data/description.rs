@@ -18,6 +18,8 @@ pub enum Description {
     Frames(FramesDescription),
     /// One row a pair, and time.
     Pairs(PairsDescription),
+    /// What agents recorded.
+    Records(RecordsDescription),
     /// One pair a file, one row a time.
     Series(SeriesDescription),
     /// One link a file, `seconds value` a line.
@@ -80,6 +82,29 @@ pub struct PairsDescription {
     /// The two ways between two nodes are one measurement.
     #[serde(default)]
     pub symmetric: bool,
+    /// Frames from the last input of a decision to the scored one.
+    #[serde(default = "one")]
+    pub score_gap: usize,
+}
+
+/// `kind = "records"`: the history that agents keep, of one or of many.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordsDescription {
+    #[serde(rename = "kind")]
+    _kind: String,
+    /// Pattern of the segments' names.
+    #[serde(default = "segments")]
+    pub files: String,
+    /// Which of the recorded values.
+    #[serde(default = "rtt")]
+    pub quantity: Spanned<Word>,
+    /// Length of a frame, seconds.
+    #[serde(default = "half_a_minute")]
+    pub step_s: Spanned<f64>,
+    /// So long a value stands until it is measured anew, seconds; what is scored lies as far behind.
+    #[serde(default)]
+    pub hold_s: f64,
     /// Frames from the last input of a decision to the scored one.
     #[serde(default = "one")]
     pub score_gap: usize,
@@ -167,12 +192,25 @@ fn comma() -> Spanned<String> {
     Spanned::new(0..0, ",".to_owned())
 }
 
+fn segments() -> String {
+    "**/*.trace".to_owned()
+}
+
+fn rtt() -> Spanned<Word> {
+    Spanned::new(0..0, Word::Rtt)
+}
+
+fn half_a_minute() -> Spanned<f64> {
+    Spanned::new(0..0, 30.0)
+}
+
 /// The words that `kind` may be.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Frames,
     Pairs,
+    Records,
     Series,
     Capacity,
 }
@@ -199,6 +237,7 @@ impl Description {
         let described = match head.kind {
             Kind::Frames => Description::Frames(read(text)?),
             Kind::Pairs => Description::Pairs(read(text)?),
+            Kind::Records => Description::Records(read(text)?),
             Kind::Series => Description::Series(read(text)?),
             Kind::Capacity => Description::Capacity(read(text)?),
         };
@@ -211,6 +250,7 @@ impl Description {
         match self {
             Description::Frames(_) => "frames",
             Description::Pairs(_) => "pairs",
+            Description::Records(_) => "records",
             Description::Series(_) => "series",
             Description::Capacity(_) => "capacity",
         }
@@ -219,17 +259,19 @@ impl Description {
     /// Values that are of the right type and make no sense.
     fn check(&self, text: &str) -> Result<(), (Option<usize>, String)> {
         let (word, unit, step, separator) = match self {
-            Description::Frames(d) => (&d.quantity, &d.unit, Some(&d.step_s), None),
-            Description::Pairs(d) => (&d.quantity, &d.unit, d.step_s.as_ref(), Some(&d.separator)),
-            Description::Series(d) => (&d.quantity, &d.unit, d.step_s.as_ref(), Some(&d.separator)),
-            Description::Capacity(d) => (&d.quantity, &d.unit, None, None),
+            Description::Frames(d) => (&d.quantity, Some(&d.unit), Some(&d.step_s), None),
+            Description::Pairs(d) => (&d.quantity, Some(&d.unit), d.step_s.as_ref(), Some(&d.separator)),
+            Description::Records(d) => (&d.quantity, None, Some(&d.step_s), None),
+            Description::Series(d) => (&d.quantity, Some(&d.unit), d.step_s.as_ref(), Some(&d.separator)),
+            Description::Capacity(d) => (&d.quantity, Some(&d.unit), None, None),
         };
         let in_line = |at: usize, message: String| Err((Some(line_of(text, at)), message));
-        if unit.get_ref().is_time() != (*word.get_ref() == Word::Rtt) {
+        let fits = |unit: &Spanned<Unit>| unit.get_ref().is_time() == (*word.get_ref() == Word::Rtt);
+        if let Some(unit) = unit.filter(|unit| !fits(unit)) {
             let right = if *word.get_ref() == Word::Rtt { "us, ms or s" } else { "bit/s to Gbit/s" };
             return in_line(unit.span().start, format!("this unit does not fit the quantity: use {right}"));
         }
-        let paired = matches!(self, Description::Frames(_) | Description::Pairs(_));
+        let paired = !matches!(self, Description::Series(_) | Description::Capacity(_));
         if paired && *word.get_ref() == Word::Capacity {
             return in_line(word.span().start, "between pairs there is `rtt` or `throughput`".to_owned());
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::description::{Description, FILE};
 use super::error::Error;
 use super::series::{self, Series};
-use super::{Frames, frames, pairs};
+use super::{Frames, frames, pairs, records};
 
 /// A described folder that was not read yet.
 #[derive(Clone, Debug)]
@@ -75,6 +75,9 @@ impl Source {
             }
             Description::Pairs(described) => {
                 Recording::Frames(pairs::read(&self.dir, &self.name, described)?)
+            }
+            Description::Records(described) => {
+                Recording::Frames(records::read(&self.dir, &self.name, described)?)
             }
             Description::Series(described) => Recording::Series(series::read(&self.dir, described)?),
             Description::Capacity(described) => {

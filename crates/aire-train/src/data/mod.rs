@@ -12,11 +12,13 @@ mod matrix;
 mod moment;
 mod pairs;
 mod pattern;
+mod records;
 mod series;
 mod unit;
 
 pub use description::{
-    CapacityDescription, Columns, Description, FramesDescription, PairsDescription, SeriesDescription, Word,
+    CapacityDescription, Columns, Description, FramesDescription, PairsDescription, RecordsDescription,
+    SeriesDescription, Word,
 };
 pub use error::Error;
 pub use import::{Recording, Source, sources};

@@ -4,10 +4,12 @@
 mod pairs;
 mod relaying;
 mod spectrum;
+mod throughput;
 mod time;
 
 pub use relaying::Relaying;
 pub use spectrum::Spectrum;
+pub use throughput::throughput_rows;
 pub use time::Dynamics;
 
 /// Round trips to be described: one n×n matrix a frame, row-major, row = from, milliseconds, NaN where missing.
