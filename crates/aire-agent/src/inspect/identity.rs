@@ -5,7 +5,7 @@ use aire_identity::{Authority, Token};
 use aire_types::Role;
 
 use crate::config::Config;
-use crate::membership::{Membership, MembershipError};
+use crate::membership::{Membership, MembershipError, Source};
 use crate::sources;
 
 const CERTIFICATE: &str = "certificate";
@@ -58,20 +58,33 @@ fn member(config: &Config, membership: &Membership, now: SystemTime) -> Finding 
     if let Err(error) = membership.check_role(&config.node, wanted.as_ref()) {
         return Finding::fail(CERTIFICATE, error.to_string(), None);
     }
-    let svid = &membership.current().svid;
-    let life = svid.not_after().duration_since(svid.not_before()).unwrap_or_default();
-    remaining(&membership.identity().to_string(), membership.remaining(now), life)
+    certificate(membership, now)
 }
 
-/// Is a certificate near its end? It is renewed at half of its life, so a quarter left means that this did not work.
-pub(super) fn remaining(identity: &str, left: Duration, life: Duration) -> Finding {
+/// Is the certificate in force near its end?
+pub(super) fn certificate(membership: &Membership, now: SystemTime) -> Finding {
+    let svid = &membership.current().svid;
+    let life = svid.not_after().duration_since(svid.not_before()).unwrap_or_default();
+    remaining(&svid.identity().to_string(), membership.remaining(now), life, membership.source())
+}
+
+/// It is renewed at half of its life, so a quarter left means that this did not work.
+fn remaining(identity: &str, left: Duration, life: Duration, source: &Source) -> Finding {
     let says = format!("{identity}, for {} more", span(left));
     if left.is_zero() {
-        let advice = "join again with a new token ('aire mesh invite')".to_owned();
-        Finding::fail(CERTIFICATE, format!("{identity} has expired"), Some(advice))
+        let advice = match source {
+            Source::Authority(_) => "join again with a new token ('aire mesh invite')",
+            Source::Files(_) => "have a new certificate issued and put in its place; it is read at once",
+            Source::WorkloadApi(_) => "see that the Workload API runs and that this node is registered there",
+        };
+        Finding::fail(CERTIFICATE, format!("{identity} has expired"), Some(advice.to_owned()))
     } else if left < life / 4 {
-        let advice = "it is past the time of its renewal: see that the authority runs and is linked";
-        Finding::warn(CERTIFICATE, says, advice)
+        let advice = match source {
+            Source::Authority(_) => "see that the authority runs and is linked",
+            Source::Files(_) => "see that whoever issues it writes a new one in time",
+            Source::WorkloadApi(_) => "see that the Workload API runs and gives new ones",
+        };
+        Finding::warn(CERTIFICATE, says, format!("it is past the usual time of its renewal: {advice}"))
     } else {
         Finding::ok(CERTIFICATE, says)
     }
@@ -117,10 +130,24 @@ mod tests {
     #[test]
     fn a_certificate_that_was_not_renewed_in_time_is_a_warning() {
         let day = Duration::from_secs(86_400);
+        let source = Source::Authority("state".into());
         for (left, verdict) in
             [(day / 2, Verdict::Ok), (day / 5, Verdict::Warn), (Duration::ZERO, Verdict::Fail)]
         {
-            assert_eq!(remaining("spiffe://m/relay/n1", left, day).verdict, verdict, "{left:?}");
+            assert_eq!(remaining("spiffe://m/relay/n1", left, day, &source).verdict, verdict, "{left:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_advised_where_tokens_help() {
+        let files = || aire_identity::Files {
+            certificate: "svid.pem".into(),
+            key: "svid.key".into(),
+            ca: "ca.pem".into(),
+        };
+        for (source, helps) in [(Source::Authority("state".into()), true), (Source::Files(files()), false)] {
+            let found = remaining("spiffe://m/relay/n1", Duration::ZERO, Duration::from_secs(60), &source);
+            assert_eq!(found.advice.unwrap().contains("token"), helps, "{source:?}");
         }
     }
 }

@@ -14,20 +14,13 @@ pub(crate) async fn diagnose_running(agent: &Arc<Agent>) -> Diagnosis {
     let config = &agent.config;
     let mut findings = policy::check(config);
     findings.extend(state::check(&config.state));
-    findings.push(certificate(agent));
+    findings.push(identity::certificate(&agent.membership, SystemTime::now()));
     findings.extend(listening(agent));
     findings.extend(target::connect(config).await);
     findings.extend(limits::check());
     findings.extend(links(agent));
     findings.extend(unlinked_seeds(agent).await);
     Diagnosis { node: config.node.clone(), running: true, findings }
-}
-
-fn certificate(agent: &Agent) -> Finding {
-    let svid = &agent.membership.current().svid;
-    let life = svid.not_after().duration_since(svid.not_before()).unwrap_or_default();
-    let left = agent.membership.remaining(SystemTime::now());
-    identity::remaining(&svid.identity().to_string(), left, life)
 }
 
 fn listening(agent: &Agent) -> Option<Finding> {
