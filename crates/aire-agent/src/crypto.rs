@@ -103,15 +103,15 @@ impl Crypto for NodeCrypto {
         })
     }
 
-    fn verify(&self, leaf: &[u8], message: &[u8], signature: &[u8]) -> Result<Identity, String> {
+    fn verify(&self, certificates: &[u8], message: &[u8], signature: &[u8]) -> Result<Identity, String> {
         self.membership
-            .verify(leaf, message, signature)
+            .verify(certificates, message, signature)
             .map(|verified| verified.identity().clone())
             .map_err(|error| error.to_string())
     }
 
-    fn leaf(&self) -> Vec<u8> {
-        self.membership.leaf()
+    fn certificates(&self) -> Vec<u8> {
+        self.membership.certificates()
     }
 
     fn random_id(&mut self) -> [u8; 16] {

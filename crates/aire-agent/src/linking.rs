@@ -77,7 +77,7 @@ pub(crate) fn examine(agent: &Arc<Agent>, records: Vec<Record>) -> Vec<Examined>
     records
         .into_iter()
         .filter_map(|record| {
-            let claimed = aire_identity::claimed_identity(&record.leaf).map(|identity| identity.node);
+            let claimed = aire_identity::claimed_identity(&record.certificates).map(|identity| identity.node);
             if let Some(owner) = &claimed
                 && !agent.look(|control| control.wants_record(owner, &record))
             {
@@ -89,7 +89,7 @@ pub(crate) fn examine(agent: &Arc<Agent>, records: Vec<Record>) -> Vec<Examined>
 }
 
 fn verify(agent: &Agent, claimed: Option<NodeName>, record: Record) -> Examined {
-    let verified = agent.membership.verify(&record.leaf, &record.signed(), &record.signature);
+    let verified = agent.membership.verify(&record.certificates, &record.signed(), &record.signature);
     let signer = match verified {
         Ok(verified) => verified.identity().clone(),
         Err(error) => return Examined::Forged { owner: claimed, why: error.to_string() },

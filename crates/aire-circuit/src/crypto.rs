@@ -30,14 +30,14 @@ pub trait Crypto: Digest {
     /// Signs with the key of this agent's SVID.
     fn sign(&self, message: &[u8]) -> Vec<u8>;
 
-    /// Checks that `leaf` (DER) is a valid, unrevoked SVID of the mesh and that `signature` over `message` is of its key.
+    /// Checks that `certificates` (DER) is a valid, unrevoked SVID of the mesh and that `signature` over `message` is of its key.
     ///
     /// # Errors
     /// What is wrong, for people.
-    fn verify(&self, leaf: &[u8], message: &[u8], signature: &[u8]) -> Result<Identity, String>;
+    fn verify(&self, certificates: &[u8], message: &[u8], signature: &[u8]) -> Result<Identity, String>;
 
-    /// This agent's current leaf certificate, DER.
-    fn leaf(&self) -> Vec<u8>;
+    /// This agent's certificate now and the intermediate ones behind it, DER.
+    fn certificates(&self) -> Vec<u8>;
 
     /// 16 random bytes.
     fn random_id(&mut self) -> [u8; 16];

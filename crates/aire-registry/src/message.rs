@@ -16,7 +16,7 @@ fn prefixed(length: usize) -> usize {
 }
 
 pub(crate) fn record_len(record: &Record) -> usize {
-    prefixed(record.leaf.len())
+    prefixed(record.certificates.len())
         + 8
         + varint_len(record.sequence)
         + varint_len(record.ttl_s)
@@ -80,7 +80,7 @@ mod tests {
 
     fn record(body: usize) -> Record {
         Record {
-            leaf: vec![1; 500],
+            certificates: vec![1; 500],
             incarnation: Incarnation(2),
             sequence: 300,
             ttl_s: 180,

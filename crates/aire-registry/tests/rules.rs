@@ -20,7 +20,7 @@ fn record(identity: &Identity, incarnation: u64, sequence: u64, zone: &str) -> V
     body.node.zone = zone.to_owned();
     body.node.relays = zone == "relay";
     let record = Record {
-        leaf: identity.to_string().into_bytes(),
+        certificates: identity.to_string().into_bytes(),
         incarnation: Incarnation(incarnation),
         sequence,
         ttl_s: 90,
@@ -233,7 +233,8 @@ fn one_round_of_anti_entropy_serves_both_sides() {
         panic!("{out:?}")
     };
     assert_eq!(*wanted, [node("newer-there"), node("theirs")]);
-    let given: Vec<String> = given.iter().map(|r| String::from_utf8_lossy(&r.leaf).into_owned()).collect();
+    let given: Vec<String> =
+        given.iter().map(|r| String::from_utf8_lossy(&r.certificates).into_owned()).collect();
     assert_eq!(given, [app("newer-here").to_string(), app("ours").to_string()]);
 
     // Who holds the same answers nothing; who does not lists what it holds, but not at any rate.

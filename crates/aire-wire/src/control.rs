@@ -319,7 +319,7 @@ mod tests {
     fn samples() -> Vec<Message> {
         let node = NodeName::new("n1").unwrap();
         let record = Record {
-            leaf: vec![1; 500],
+            certificates: vec![1; 500],
             incarnation: Incarnation(2),
             sequence: 3,
             ttl_s: 60,
@@ -348,7 +348,7 @@ mod tests {
                 by: node,
                 code: RefusalCode::Policy,
                 reason: "no policy permits it".into(),
-                leaf: vec![3; 400],
+                certificates: vec![3; 400],
                 signature: vec![4; 70],
             }),
             Message::CircuitClose { circuit, code: CircuitClose::Draining, reason: String::new() },

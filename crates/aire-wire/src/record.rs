@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::put_bytes;
 use crate::{DecodeError, Reader, put_varint};
 
-const MAX_LEAF: usize = 6144;
+const MAX_CERTIFICATES: usize = 6144;
 const MAX_BODY: usize = 4096;
 const MAX_SIGNATURE: usize = 128;
 
@@ -14,7 +14,7 @@ const MAX_SIGNATURE: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The owner's leaf certificate and the intermediate ones behind it, DER.
-    pub leaf: Vec<u8>,
+    pub certificates: Vec<u8>,
     /// Which run of the owner.
     pub incarnation: Incarnation,
     /// Which record of that run.
@@ -36,7 +36,7 @@ impl Record {
     }
 
     fn write_fields(&self, out: &mut Vec<u8>) {
-        put_bytes(out, &self.leaf);
+        put_bytes(out, &self.certificates);
         out.extend_from_slice(&self.incarnation.0.to_be_bytes());
         put_varint(out, self.sequence);
         put_varint(out, self.ttl_s);
@@ -55,7 +55,7 @@ impl Record {
     /// Not a record.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Record {
-            leaf: reader.bytes(MAX_LEAF, "leaf")?.to_vec(),
+            certificates: reader.bytes(MAX_CERTIFICATES, "certificates")?.to_vec(),
             incarnation: Incarnation(reader.u64("incarnation")?),
             sequence: reader.varint("sequence")?,
             ttl_s: reader.varint("ttl")?,

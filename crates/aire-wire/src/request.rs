@@ -4,7 +4,7 @@ use crate::codec::{class_to_byte, put_bytes, put_text};
 use crate::control::known;
 use crate::{CircuitId, DecodeError, Reader, RefusalCode, put_varint};
 
-const MAX_LEAF: usize = 6144;
+const MAX_CERTIFICATES: usize = 6144;
 const MAX_SIGNATURE: usize = 128;
 const MAX_REASON: usize = 256;
 
@@ -14,7 +14,7 @@ pub struct Request {
     /// The circuit's id, chosen by the source.
     pub circuit: CircuitId,
     /// The source's leaf certificate and the intermediate ones behind it, DER.
-    pub leaf: Vec<u8>,
+    pub certificates: Vec<u8>,
     /// Which run of the source.
     pub incarnation: Incarnation,
     /// The app that it wants to reach.
@@ -37,9 +37,9 @@ impl Request {
 
     /// The request's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.leaf.len() + 256);
+        let mut out = Vec::with_capacity(self.certificates.len() + 256);
         out.extend_from_slice(&self.circuit.0);
-        put_bytes(&mut out, &self.leaf);
+        put_bytes(&mut out, &self.certificates);
         out.extend_from_slice(&self.incarnation.0.to_be_bytes());
         put_text(&mut out, self.app.as_str(), 63);
         out.push(class_to_byte(self.class));
@@ -61,7 +61,7 @@ impl Request {
         let mut reader = Reader::new(bytes);
         let request = Request {
             circuit: reader.circuit()?,
-            leaf: reader.bytes(MAX_LEAF, "leaf")?.to_vec(),
+            certificates: reader.bytes(MAX_CERTIFICATES, "certificates")?.to_vec(),
             incarnation: Incarnation(reader.u64("incarnation")?),
             app: reader.app("app")?,
             class: reader.class()?,
@@ -119,7 +119,7 @@ pub struct Grant {
     /// SHA-256 of the encoded request.
     pub request_hash: [u8; 32],
     /// The destination's leaf certificate and the intermediate ones behind it, DER.
-    pub leaf: Vec<u8>,
+    pub certificates: Vec<u8>,
     /// Which run of the destination.
     pub incarnation: Incarnation,
     /// The hops' offers in order; the destination's is the last.
@@ -132,10 +132,10 @@ impl Grant {
 
     /// The grant's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.leaf.len() + 512);
+        let mut out = Vec::with_capacity(self.certificates.len() + 512);
         out.extend_from_slice(&self.circuit.0);
         out.extend_from_slice(&self.request_hash);
-        put_bytes(&mut out, &self.leaf);
+        put_bytes(&mut out, &self.certificates);
         out.extend_from_slice(&self.incarnation.0.to_be_bytes());
         put_varint(&mut out, self.offers.len() as u64);
         self.offers.iter().for_each(|offer| offer.write(&mut out));
@@ -151,7 +151,7 @@ impl Grant {
         let grant = Grant {
             circuit: reader.circuit()?,
             request_hash: reader.array("request hash")?,
-            leaf: reader.bytes(MAX_LEAF, "leaf")?.to_vec(),
+            certificates: reader.bytes(MAX_CERTIFICATES, "certificates")?.to_vec(),
             incarnation: Incarnation(reader.u64("incarnation")?),
             offers: reader.offers()?,
         };
@@ -173,7 +173,7 @@ pub struct Refusal {
     /// Why, for people.
     pub reason: String,
     /// The leaf certificate and the intermediate ones behind it, DER, of a destination that signs; else empty.
-    pub leaf: Vec<u8>,
+    pub certificates: Vec<u8>,
     /// Over [`Refusal::signed`]; else empty.
     pub signature: Vec<u8>,
 }
@@ -190,7 +190,7 @@ impl Refusal {
         put_text(out, self.by.as_str(), 63);
         out.push(self.code.to_byte());
         put_text(out, &self.reason, MAX_REASON);
-        put_bytes(out, &self.leaf);
+        put_bytes(out, &self.certificates);
         put_bytes(out, &self.signature);
     }
 
@@ -201,7 +201,7 @@ impl Refusal {
             by: reader.node("refusing node")?,
             code: known("refusal code", reader.u8("refusal code")?, RefusalCode::from_byte)?,
             reason: reader.text(MAX_REASON, "reason")?.to_owned(),
-            leaf: reader.bytes(MAX_LEAF, "leaf")?.to_vec(),
+            certificates: reader.bytes(MAX_CERTIFICATES, "certificates")?.to_vec(),
             signature: reader.bytes(MAX_SIGNATURE, "signature")?.to_vec(),
         })
     }
@@ -214,7 +214,7 @@ mod tests {
     fn request() -> Request {
         Request {
             circuit: CircuitId([1; 16]),
-            leaf: vec![2; 600],
+            certificates: vec![2; 600],
             incarnation: Incarnation(3),
             app: AppName::new("db").unwrap(),
             class: Class::Critical,
@@ -233,7 +233,7 @@ mod tests {
         let grant = Grant {
             circuit: CircuitId([1; 16]),
             request_hash: [7; 32],
-            leaf: vec![8; 500],
+            certificates: vec![8; 500],
             incarnation: Incarnation(9),
             offers: vec![offer("r1"), offer("n2")],
         };

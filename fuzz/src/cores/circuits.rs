@@ -166,7 +166,7 @@ impl World {
                 let grant = Grant {
                     circuit,
                     request_hash,
-                    leaf: self.hostile.leaf(),
+                    certificates: self.hostile.certificates(),
                     incarnation: Incarnation(1),
                     offers,
                 };
@@ -177,9 +177,9 @@ impl World {
             2 => {
                 let codes = [RefusalCode::Policy, RefusalCode::NoRoute, RefusalCode::Capacity];
                 let (by, code, reason) = (choices.node(), choices.of(&codes), "forged".to_owned());
-                let leaf = self.hostile.leaf();
+                let certificates = self.hostile.certificates();
                 let signature = self.hostile.sign(&Refusal::signed(code, &first_hash(choices)));
-                Message::CircuitRefusal(Refusal { circuit, by, code, reason, leaf, signature })
+                Message::CircuitRefusal(Refusal { circuit, by, code, reason, certificates, signature })
             }
             _ => {
                 let codes = [CircuitClose::Policy, CircuitClose::HopGone, CircuitClose::Unwanted];
@@ -189,14 +189,14 @@ impl World {
     }
 
     fn forged_request(&mut self, choices: &mut Choices<'_>, circuit: CircuitId) -> Message {
-        let leaf = match choices.byte() {
-            0..200 => self.hostile.leaf(),
+        let certificates = match choices.byte() {
+            0..200 => self.hostile.certificates(),
             200..240 => b"spiffe://m/app/a/a".to_vec(),
             _ => choices.bytes(40),
         };
         let request = Request {
             circuit,
-            leaf,
+            certificates,
             incarnation: Incarnation(choices.byte().into()),
             app: choices.app(),
             class: choices.class(),

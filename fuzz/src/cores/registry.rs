@@ -24,7 +24,7 @@ fn record(choices: &mut Choices<'_>) -> VerifiedRecord {
     body.node.cpu_load = choices.float();
     body.node.relays = choices.chance();
     let record = Record {
-        leaf: vec![1; 20],
+        certificates: vec![1; 20],
         incarnation: Incarnation(choices.number()),
         sequence: choices.number(),
         ttl_s: choices.number(),
@@ -90,7 +90,7 @@ fn follow(registry: &mut Registry, now: Time) {
             Output::Sign(unsigned) => {
                 let Rank { incarnation, sequence } = unsigned.rank;
                 let record = Record {
-                    leaf: vec![1; 20],
+                    certificates: vec![1; 20],
                     incarnation,
                     sequence,
                     ttl_s: unsigned.ttl_s,

@@ -104,7 +104,7 @@ fn sample_record() -> Record {
     let body = r#"{"addresses":["192.0.2.1:7117"],"node":{"cpus":2.0,"cpu_load":0.5,"zone":"a","relays":true,
         "posture":{"firewall":true}},"app":{"priority":6,"class":"bulk"},"authority":false,"draining":false}"#;
     Record {
-        leaf: vec![1; 30],
+        certificates: vec![1; 30],
         incarnation: Incarnation(2),
         sequence: 3,
         ttl_s: 60,
@@ -116,7 +116,7 @@ fn sample_record() -> Record {
 fn sample_request() -> Request {
     Request {
         circuit: CircuitId([1; 16]),
-        leaf: vec![2; 20],
+        certificates: vec![2; 20],
         incarnation: Incarnation(3),
         app: AppName::new("db").expect("invariant: a name"),
         class: Class::Critical,
@@ -135,7 +135,7 @@ fn sample_grant() -> Grant {
     Grant {
         circuit: CircuitId([1; 16]),
         request_hash: [7; 32],
-        leaf: vec![8; 20],
+        certificates: vec![8; 20],
         incarnation: Incarnation(9),
         offers: vec![sample_offer()],
     }
@@ -168,7 +168,7 @@ pub(crate) fn samples() -> Vec<Message> {
             by: node("n1"),
             code: RefusalCode::Policy,
             reason: "no policy permits it".into(),
-            leaf: vec![1; 20],
+            certificates: vec![1; 20],
             signature: vec![2; 20],
         }),
         Message::Held(NoticeVersions { policy: 1, revocations: 2 }),

@@ -117,7 +117,7 @@ impl Control {
             Err(error) => return tracing::error!(%error, "our own record cannot be written; this is a bug"),
         };
         let mut record = Record {
-            leaf: self.membership.leaf(),
+            certificates: self.membership.certificates(),
             incarnation: unsigned.rank.incarnation,
             sequence: unsigned.rank.sequence,
             ttl_s: unsigned.ttl_s,

@@ -208,7 +208,7 @@ impl Membership {
     }
 
     /// The certificates that go into signed messages, see [`Svid::shown`].
-    pub(crate) fn leaf(&self) -> Vec<u8> {
+    pub(crate) fn certificates(&self) -> Vec<u8> {
         self.current.read().shown.clone()
     }
 

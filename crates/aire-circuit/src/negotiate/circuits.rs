@@ -186,8 +186,11 @@ impl<C: Crypto> Circuits<C> {
         reason: &str,
     ) {
         let (by, reason) = (self.config.node.clone(), reason.to_owned());
-        let (leaf, signature) = (Vec::new(), Vec::new());
-        self.send(to, Message::CircuitRefusal(Refusal { circuit, by, code, reason, leaf, signature }));
+        let (certificates, signature) = (Vec::new(), Vec::new());
+        self.send(
+            to,
+            Message::CircuitRefusal(Refusal { circuit, by, code, reason, certificates, signature }),
+        );
     }
 
     pub(super) fn send_close(&mut self, to: &NodeName, circuit: CircuitId, code: CircuitClose, reason: &str) {

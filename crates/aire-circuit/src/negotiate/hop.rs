@@ -100,9 +100,9 @@ impl<C: Crypto> Circuits<C> {
     fn send_signed_refusal(&mut self, arrived: &Arrived<'_>, circuit: CircuitId, denial: Denial) {
         let Denial { code, reason } = denial;
         let message = Refusal::signed(code, &self.crypto.sha256(&arrived.body));
-        let (leaf, signature) = (self.crypto.leaf(), self.crypto.sign(&message));
+        let (certificates, signature) = (self.crypto.certificates(), self.crypto.sign(&message));
         let by = self.config.node.clone();
-        let refusal = Refusal { circuit, by, code, reason, leaf, signature };
+        let refusal = Refusal { circuit, by, code, reason, certificates, signature };
         self.send(arrived.from, Message::CircuitRefusal(refusal));
     }
 
@@ -175,7 +175,7 @@ impl<C: Crypto> Circuits<C> {
         let grant = Grant {
             circuit: admitted.asked.circuit,
             request_hash: self.crypto.sha256(&arrived.body),
-            leaf: self.crypto.leaf(),
+            certificates: self.crypto.certificates(),
             incarnation: self.config.incarnation,
             offers,
         };

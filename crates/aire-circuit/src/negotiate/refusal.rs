@@ -42,7 +42,7 @@ impl<C: Crypto> Circuits<C> {
 
     fn is_signed(&self, refusal: &Refusal, request_hash: &[u8; 32]) -> bool {
         let message = Refusal::signed(refusal.code, request_hash);
-        let signer = self.crypto.verify(&refusal.leaf, &message, &refusal.signature);
+        let signer = self.crypto.verify(&refusal.certificates, &message, &refusal.signature);
         signer.is_ok_and(|signer| signer.mesh == self.config.mesh && signer.node == refusal.by)
     }
 

@@ -36,7 +36,7 @@ impl<C: Crypto> Circuits<C> {
         let (secret, public_key) = self.crypto.generate();
         let request = Request {
             circuit,
-            leaf: Vec::new(),
+            certificates: Vec::new(),
             incarnation: self.config.incarnation,
             app: want.app.clone(),
             class: want.class,
@@ -62,9 +62,9 @@ impl<C: Crypto> Circuits<C> {
 
     /// Sends the request of a circuit, anew signed.
     fn ask(&mut self, now: Time, unix_s: u64, circuit: CircuitId) {
-        let leaf = self.crypto.leaf();
+        let certificates = self.crypto.certificates();
         let Some(own) = self.own.get_mut(&circuit) else { return };
-        own.request.leaf = leaf;
+        own.request.certificates = certificates;
         own.request.expires_unix_s = unix_s.saturating_add(self.config.request_ttl_s);
         own.renew_at = None;
         let request = own.request.encode();

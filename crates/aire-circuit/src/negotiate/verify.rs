@@ -15,7 +15,7 @@ pub(super) struct Place {
 
 /// What a renewal must repeat: everything but the expiry and the certificate, which may rotate.
 pub(super) fn content_hash(digest: &impl Digest, request: &Request) -> [u8; 32] {
-    let content = Request { leaf: Vec::new(), expires_unix_s: 0, ..request.clone() };
+    let content = Request { certificates: Vec::new(), expires_unix_s: 0, ..request.clone() };
     digest.sha256(&content.encode())
 }
 
@@ -70,7 +70,7 @@ impl<C: Crypto> Circuits<C> {
         signature: &[u8],
     ) -> Result<Asked, String> {
         let message = signed(Request::SIGNED_PREFIX, body);
-        let source = self.crypto.verify(&request.leaf, &message, signature)?;
+        let source = self.crypto.verify(&request.certificates, &message, signature)?;
         if source.mesh != self.config.mesh {
             return Err(format!("the source is of mesh {}", source.mesh));
         }
@@ -111,7 +111,7 @@ impl<C: Crypto> Circuits<C> {
             return Err("the grant's offers are not of the hops of the path".to_owned());
         }
         let message = signed(Grant::SIGNED_PREFIX, body);
-        let destination = self.crypto.verify(&grant.leaf, &message, signature)?;
+        let destination = self.crypto.verify(&grant.certificates, &message, signature)?;
         if destination.mesh != self.config.mesh || destination.node != *route.destination {
             return Err(format!("{destination} signed the grant, not {}", route.destination));
         }

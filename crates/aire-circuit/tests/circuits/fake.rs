@@ -109,17 +109,17 @@ impl Crypto for Fake {
         hash(&[b"sign", self.identity.to_string().as_bytes(), message]).to_vec()
     }
 
-    fn verify(&self, leaf: &[u8], message: &[u8], signature: &[u8]) -> Result<Identity, String> {
-        let text = std::str::from_utf8(leaf).map_err(|error| error.to_string())?;
+    fn verify(&self, certificates: &[u8], message: &[u8], signature: &[u8]) -> Result<Identity, String> {
+        let text = std::str::from_utf8(certificates).map_err(|error| error.to_string())?;
         let identity: Identity = text.parse().map_err(|error| format!("{error}"))?;
         if self.revoked.contains(&identity.node) {
             return Err("revoked".to_owned());
         }
-        let right = hash(&[b"sign", leaf, message]);
+        let right = hash(&[b"sign", certificates, message]);
         if signature == right { Ok(identity) } else { Err("the signature is wrong".to_owned()) }
     }
 
-    fn leaf(&self) -> Vec<u8> {
+    fn certificates(&self) -> Vec<u8> {
         self.identity.to_string().into_bytes()
     }
 

@@ -205,7 +205,7 @@ fn what_a_relay_changes_is_found_out() {
         use aire_circuit::Crypto;
         if let (Message::CircuitGrant { grant, signature }, "r1") = (message, from.as_str()) {
             let mut parsed = aire_wire::Grant::decode(grant).unwrap();
-            parsed.leaf = b"spiffe://m/relay/r1".to_vec();
+            parsed.certificates = b"spiffe://m/relay/r1".to_vec();
             *grant = parsed.encode();
             let signed = [aire_wire::Grant::SIGNED_PREFIX, grant.as_slice()].concat();
             *signature = crate::fake::Fake::new("spiffe://m/relay/r1", 1).sign(&signed);

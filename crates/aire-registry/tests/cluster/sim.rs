@@ -52,11 +52,11 @@ fn signature(signer: &Identity, record: &Record) -> Vec<u8> {
 
 /// Signs what `claimed` says with the key of `signer`; honest where they are the same.
 pub(crate) fn sign(claimed: &Identity, signer: &Identity, unsigned: &Unsigned) -> Record {
-    // About as long as a real leaf certificate.
-    let mut leaf = claimed.to_string().into_bytes();
-    leaf.resize(540, b' ');
+    // About as long as a real certificates certificate.
+    let mut certificates = claimed.to_string().into_bytes();
+    certificates.resize(540, b' ');
     let mut record = Record {
-        leaf,
+        certificates,
         incarnation: unsigned.rank.incarnation,
         sequence: unsigned.rank.sequence,
         ttl_s: unsigned.ttl_s,
@@ -68,7 +68,7 @@ pub(crate) fn sign(claimed: &Identity, signer: &Identity, unsigned: &Unsigned) -
 }
 
 fn owner(record: &Record) -> Identity {
-    String::from_utf8_lossy(&record.leaf).trim().parse().expect("leaves hold identities")
+    String::from_utf8_lossy(&record.certificates).trim().parse().expect("leaves hold identities")
 }
 
 pub(crate) fn verify(record: Record) -> Result<VerifiedRecord, String> {

@@ -271,7 +271,7 @@ impl Handler for Deaf {
 /// The record of `node` that the peer at the other end of the link holds.
 async fn record_of(node: &str, link: &Link, events: &mut LinkEvents) -> Record {
     link.send(Message::Want(vec![node.parse().unwrap()]).encode()).unwrap();
-    let owner = |record: &Record| aire_identity::claimed_identity(&record.leaf).map(|owner| owner.node);
+    let owner = |record: &Record| aire_identity::claimed_identity(&record.certificates).map(|owner| owner.node);
     let heard = async {
         loop {
             let Some(LinkEvent::Message(bytes)) = events.recv().await else { continue };
