@@ -38,6 +38,8 @@ pub const TARGETS: &[Target] = &[
     target("notice", decode::messages::notice, decode::messages::notice_seeds, 4 * MIB),
     target("records", decode::carrier::records, decode::carrier::record_seeds, 4 * MIB),
     target("link", decode::carrier::link, decode::carrier::link_seeds, 2 * MIB),
+    target("tickets", decode::tickets::run, decode::tickets::seeds, 4 * MIB),
+    target("flow", decode::flows::run, decode::flows::seeds, 2 * MIB),
     target("token", decode::enrolment::token, decode::enrolment::token_seeds, MIB),
     target("enrolment", decode::enrolment::messages, decode::enrolment::message_seeds, 2 * MIB),
     target("csr", decode::enrolment::csr, decode::enrolment::csr_seeds, 2 * MIB),
@@ -56,10 +58,12 @@ pub const TARGETS: &[Target] = &[
     target("policy", cores::policy::run, cores::no_seeds, 64 * MIB),
     target("association", cores::association::run, cores::no_seeds, 16 * MIB),
     target("streams", cores::streams::run, cores::no_seeds, 32 * MIB),
+    target("datagrams", cores::datagrams::run, cores::no_seeds, MIB),
     target("circuits", cores::circuits::run, cores::no_seeds, 16 * MIB),
     target("pool", cores::pool::run, cores::no_seeds, 8 * MIB),
     target("brain", cores::brain::run, cores::no_seeds, 16 * MIB),
     target("registry", cores::registry::run, cores::no_seeds, 16 * MIB),
+    target("notices", cores::notices::run, cores::no_seeds, 16 * MIB),
 ];
 
 /// The target of that name.

@@ -1,6 +1,13 @@
 //! The receiving ends without sockets, for fuzz targets.
 
+use aire_wire::Preamble;
 use bytes::BytesMut;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot::Receiver;
+use tokio::sync::oneshot::error::TryRecvError;
+
+use crate::Ticket;
+use crate::dial_back::Tickets;
 
 pub use crate::carrier::offline::Pair;
 
@@ -17,4 +24,30 @@ pub fn link_frames(stream: &[u8], piece: usize) -> Result<Vec<(u8, Vec<u8>)>, St
         }
     }
     Ok(frames)
+}
+
+/// The tickets of an agent that is to be dialled back, and the preambles that come with them.
+#[derive(Default)]
+pub struct Window(Tickets);
+
+/// A connection that is awaited.
+pub struct Awaited(Receiver<TcpStream>);
+
+impl Awaited {
+    /// Has its ticket been used up without a connection?
+    pub fn is_over(&mut self) -> bool {
+        matches!(self.0.try_recv(), Err(TryRecvError::Closed))
+    }
+}
+
+impl Window {
+    /// A new ticket; nothing where too many are out.
+    pub fn issue(&self) -> Option<(Ticket, Awaited)> {
+        self.0.issue().map(|(ticket, arrival)| (ticket, Awaited(arrival)))
+    }
+
+    /// Is this preamble good for a connection? Not a second time.
+    pub fn redeem(&self, preamble: &Preamble) -> bool {
+        self.0.redeem(preamble).is_ok()
+    }
 }

@@ -23,7 +23,7 @@ pub(crate) fn datagram(input: &[u8]) {
 }
 
 pub(crate) fn preamble_seeds() -> Vec<Vec<u8>> {
-    let kinds = [PreambleKind::Carrier, PreambleKind::Link, PreambleKind::Enrolment];
+    let kinds = [PreambleKind::Carrier, PreambleKind::Link, PreambleKind::Enrolment, PreambleKind::DialBack];
     let preamble =
         |kind| Preamble { kind, class: Class::Bulk, circuit: CircuitId([7; 16]), counter: 42, mac: [9; 16] };
     kinds.map(|kind| preamble(kind).encode().to_vec()).into()

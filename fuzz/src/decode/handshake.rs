@@ -10,7 +10,7 @@ use aire_ingress::parse_destination;
 type Parse<T> = fn(&[u8]) -> Result<Progress<T>, Malformed>;
 
 /// Parses `input` as it grows; a message that is whole stays what it is whatever follows.
-fn grow<T: Debug + PartialEq>(parse: Parse<T>, input: &[u8]) -> Option<(T, usize)> {
+pub(super) fn grow<T: Debug + PartialEq>(parse: Parse<T>, input: &[u8]) -> Option<(T, usize)> {
     let all = parse(input);
     // Each length of the beginning, then steps, so that a long input does not cost its square.
     let lengths = (0..input.len().min(64)).chain((64..input.len()).step_by(61));
