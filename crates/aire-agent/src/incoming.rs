@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use aire_circuit::{Accepted, Leave, LeaveConfig};
 use aire_ingress::ProxyHeader;
-use aire_net::Carrier;
+use aire_net::{Carrier, CarrierError};
 use aire_stream::{CarrierId, Side};
 use aire_types::{AppName, Class, Identity, Incarnation, NodeName, Path, Protocol};
 use aire_wire::{
@@ -76,66 +76,46 @@ pub(crate) async fn receive(
         carrier.abort();
         return None;
     }
-    let mut arrived = Vec::new();
-    let read = poll_fn(|cx| carrier.poll_read_frames(cx, &mut arrived));
-    match timeout(JOIN_DEADLINE, read).await {
-        Ok(Ok(())) => {}
-        _ => {
+    let (join, received, arrived) = match first_words(&mut carrier).await {
+        Ok(first) => first,
+        Err(None) => {
             carrier.abort();
             return None;
         }
-    }
-    if arrived.is_empty() {
-        carrier.abort();
-        return None;
-    }
-    let (first, received) = arrived.remove(0);
-    let join = match first {
-        Frame::Join { association, source, destination, new, proof } => {
-            Join { association, source, destination, new, proof }
-        }
-        _ => {
-            refuse(carrier, CarrierClose::Protocol, "the first frame is not JOIN").await;
+        Err(Some(why)) => {
+            agent.blame(&peer, &why);
+            refuse(carrier, CarrierClose::Protocol, &why).await;
             return None;
         }
     };
-    let app = accepted.app.clone();
-    match admit(agent, &carrier, &peer, &app, accepted.class, &join) {
-        Ok(incoming) => {
-            let id = CarrierId(incoming.next_carrier.fetch_add(1, Ordering::Relaxed));
-            let joined = Frame::Joined { destination: agent.incarnation };
-            let along = match incoming.along(&carrier, accepted.circuit, path) {
-                Ok(along) => along,
-                Err(why) => {
-                    refuse(carrier, CarrierClose::Protocol, &why).await;
-                    return None;
-                }
-            };
-            let (circuit, neighbour) = (along.circuit, along.neighbour.clone());
-            let own = agent.membership.current().svid.not_after();
-            let expires = agent.clock.at(carrier.peer().not_after.min(own));
-            let counted = (joined.encoded_len(), received);
-            if !incoming.association.carrier_up(id, along, expires, counted) {
-                refuse(carrier, CarrierClose::Restarted, "the association has ended").await;
-                return None;
-            }
-            let association = Arc::clone(&incoming.association);
-            let registered = ends::register(agent, circuit, neighbour, &association);
-            let mut run = pin!(carrier::run(association, id, carrier, vec![joined], arrived));
-            tokio::select! {
-                () = &mut run => {}
-                () = tokio::time::sleep_until(agent.clock.instant(expires + EXPIRED_GRACE)) => {
-                    incoming.expired(agent, id);
-                    run.await;
-                }
-            }
-            drop(registered);
-            Some(incoming)
-        }
+    match admit(agent, &carrier, &peer, &accepted.app, accepted.class, &join) {
+        Ok(incoming) => incoming.carry(agent, carrier, (accepted.circuit, path), (received, arrived)).await,
         Err((code, reason)) => {
             refuse(carrier, code, &reason).await;
             None
         }
+    }
+}
+
+/// The JOIN that a carrier begins with, its length, and what came right behind it. The error is the peer's fault, or
+/// there is none: the connection broke.
+async fn first_words(carrier: &mut Carrier) -> Result<(Join, usize, Vec<(Frame, usize)>), Option<String>> {
+    let mut arrived = Vec::new();
+    let read = poll_fn(|cx| carrier.poll_read_frames(cx, &mut arrived));
+    match timeout(JOIN_DEADLINE, read).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error @ CarrierError::Frame(_))) => return Err(Some(error.to_string())),
+        // Whoever says nothing may be cut off.
+        Ok(Err(_)) | Err(_) => return Err(None),
+    }
+    let mut arrived = arrived.into_iter();
+    match arrived.next() {
+        Some((Frame::Join { association, source, destination, new, proof }, received)) => {
+            let join = Join { association, source, destination, new, proof };
+            Ok((join, received, arrived.collect()))
+        }
+        Some(_) => Err(Some("the first frame is not JOIN".to_owned())),
+        None => Err(None),
     }
 }
 
@@ -161,7 +141,7 @@ fn admit(
         return Err((CarrierClose::NotAllowed, verdict.reason.clone()));
     }
     let incoming = Incoming::find(agent, peer, join)?;
-    incoming.check(carrier, peer, join)?;
+    incoming.check(carrier, peer, join).inspect_err(|(_, why)| agent.blame(peer, why))?;
     // Only now: who is revoked between handshake and here is missed by those who cut.
     if let Some(why) = agent.why_revoked(peer) {
         incoming.end(agent, ResetCode::Revoked, CarrierClose::Revoked, &why);
@@ -240,6 +220,45 @@ impl Incoming {
         // Compares without telling by its duration where the first difference is.
         let difference = proof.iter().zip(join.proof).fold(0, |sum, (a, b)| sum | (a ^ b));
         if difference == 0 { Ok(()) } else { wrong("the proof is wrong") }
+    }
+
+    /// Carries the frames of a carrier that may join, until it ends.
+    async fn carry(
+        self: Arc<Self>,
+        agent: &Arc<Agent>,
+        carrier: Carrier,
+        (circuit, path): (CircuitId, Path),
+        (received, arrived): (usize, Vec<(Frame, usize)>),
+    ) -> Option<Arc<Self>> {
+        let id = CarrierId(self.next_carrier.fetch_add(1, Ordering::Relaxed));
+        let joined = Frame::Joined { destination: agent.incarnation };
+        let along = match self.along(&carrier, circuit, path) {
+            Ok(along) => along,
+            Err(why) => {
+                refuse(carrier, CarrierClose::Protocol, &why).await;
+                return None;
+            }
+        };
+        let (circuit, neighbour) = (along.circuit, along.neighbour.clone());
+        let own = agent.membership.current().svid.not_after();
+        let expires = agent.clock.at(carrier.peer().not_after.min(own));
+        let counted = (joined.encoded_len(), received);
+        if !self.association.carrier_up(id, along, expires, counted) {
+            refuse(carrier, CarrierClose::Restarted, "the association has ended").await;
+            return None;
+        }
+        let association = Arc::clone(&self.association);
+        let registered = ends::register(agent, circuit, neighbour, &association);
+        let mut run = pin!(carrier::run(association, id, carrier, vec![joined], arrived));
+        tokio::select! {
+            () = &mut run => {}
+            () = tokio::time::sleep_until(agent.clock.instant(expires + EXPIRED_GRACE)) => {
+                self.expired(agent, id);
+                run.await;
+            }
+        }
+        drop(registered);
+        Some(self)
     }
 
     fn along(&self, carrier: &Carrier, circuit: CircuitId, path: Path) -> Result<Along, String> {
@@ -445,6 +464,12 @@ impl Agent {
         let text = format!("{app} was asked for {what}, but the configuration gives it no {key}");
         self.tell(Happening::new(Kind::TargetFailed, text).app(app));
         ResetCode::NoSuchApp
+    }
+
+    /// A peer broke the protocol on a carrier of its own.
+    fn blame(&self, peer: &Identity, why: &str) {
+        let text = format!("a carrier of {peer} was closed: {why}");
+        self.tell(Happening::new(Kind::MessageRejected, text).peer(&peer.node));
     }
 
     /// Policy said no.
