@@ -4,6 +4,7 @@
 
 mod apps;
 mod changes;
+mod copies;
 mod datagrams;
 mod draining;
 mod ends;

@@ -22,14 +22,6 @@ fn limit(agent: &Agent, files: u64) {
     prlimit(Some(pid), Resource::Nofile, Rlimit { current: Some(files), maximum }).unwrap();
 }
 
-/// Seconds of CPU that the agent has used. A tick is a hundredth of one.
-fn cpu(agent: &Agent) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", agent.pid())).unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    ticks as f64 / 100.0
-}
-
 #[test]
 fn without_descriptors_running_streams_go_on_and_new_ones_are_refused() {
     let mesh = Mesh::new();
@@ -50,13 +42,13 @@ fn without_descriptors_running_streams_go_on_and_new_ones_are_refused() {
     };
     assert!(is_reset(&refused.0), "a reset and not {:?}", refused.0);
     assert!(refused.1 < Duration::from_secs(4), "refused after {:?}", refused.1);
-    let (before, begin) = (cpu(&client), Instant::now());
+    let (before, begin) = (client.cpu(), Instant::now());
     while begin.elapsed() < Duration::from_secs(2) {
         echo(&mut running, b"goes on").unwrap();
         std::thread::sleep(Duration::from_millis(20));
     }
-    let used = cpu(&client) - before;
-    assert!(used < 1.0, "{used} s of CPU in two seconds");
+    let used = client.cpu() - before;
+    assert!(used < Duration::from_secs(1), "{used:?} of CPU in two seconds");
     assert!(client.log().contains("ulimit -n"), "{}", client.log());
     drop(taken);
     limit(&client, 1024);

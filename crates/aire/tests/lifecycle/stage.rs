@@ -166,7 +166,8 @@ impl Agent {
         admin: SocketAddr,
         arguments: &[&str],
     ) -> Self {
-        let (log, listen) = (mesh.folder.path().join(format!("{node}.log")), free_addresses(1).unwrap()[0]);
+        let log = mesh.folder.path().join(format!("{node}.{}.log", admin.port()));
+        let listen = free_addresses(1).unwrap()[0];
         command.args([env!("CARGO_BIN_EXE_aire"), "run", "--no-multicast", "--node", node]);
         command.args(["--admin", &admin.to_string(), "--listen", &listen.to_string()]).args(arguments);
         command.env_remove("AIRE_ADMIN").stdin(Stdio::null()).stdout(Stdio::null());
@@ -257,6 +258,14 @@ impl Agent {
 
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Time of the CPU that it has used. A tick is a hundredth of a second.
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Duration::from_millis(10 * ticks)
     }
 
     /// Resident memory, kibibytes.

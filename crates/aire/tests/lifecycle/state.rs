@@ -7,7 +7,7 @@ use std::process::Command;
 
 use aire_lab::emulate::free_addresses;
 
-use crate::stage::{Agent, Mesh, aire, wait_for};
+use crate::stage::{Agent, Mesh, aire, joining, wait_for};
 
 #[test]
 fn a_damaged_file_is_named_and_never_replaced() {
@@ -97,8 +97,7 @@ fn a_folder_that_cannot_be_written_costs_no_token() {
     fs::write(&blocked, "no folder").unwrap();
     // Nobody makes folders in /proc, not even root.
     for state in ["/proc/aire/n1", &blocked, &format!("{blocked}/n1")] {
-        let run = ["run", "--node", "n1", "--state", state, "--join", &token, "--no-multicast"];
-        let output = aire(&[&run[..], &["--admin", "127.0.0.1:0", "--listen", "127.0.0.1:0"]].concat());
+        let output = aire(&[&["run"], &joining("n1", state, &token)[..]].concat());
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{told}");
         let line = told.lines().last().unwrap();

@@ -5,15 +5,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use aire_identity::{Authority, Scope};
 
-use crate::stage::{Agent, Mesh, aire, done, wait_for};
+use crate::stage::{Agent, Mesh, aire, done, joining, wait_for};
 
 /// Tries to join as a node of its own with `token`; the last line said.
 fn refused(mesh: &Mesh, token: &str, more: &[&str]) -> String {
     let state = mesh.path("try.state");
-    let run = ["run", "--node", "try", "--state", &state, "--join", token, "--no-multicast"];
-    let ports = ["--admin", "127.0.0.1:0", "--listen", "127.0.0.1:0"];
     let begin = Instant::now();
-    let output = aire(&[&run[..], &ports, more].concat());
+    let output = aire(&[&["run"], &joining("try", &state, token)[..], more].concat());
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
@@ -89,8 +87,7 @@ fn every_bad_token_says_what_is_wrong_with_it() {
 
 fn refused_as(mesh: &Mesh, node: &str, token: &str) -> String {
     let state = mesh.path(&format!("{node}.state"));
-    let run = ["run", "--node", node, "--state", &state, "--join", token, "--no-multicast"];
-    let output = aire(&[&run[..], &["--admin", "127.0.0.1:0", "--listen", "127.0.0.1:0"]].concat());
+    let output = aire(&[&["run"], &joining(node, &state, token)[..]].concat());
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8(output.stderr).unwrap().lines().last().unwrap().to_owned()
 }
