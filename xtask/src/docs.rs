@@ -113,6 +113,26 @@ mod tests {
         assert_eq!(found.len(), 2);
     }
 
+    /// What `docs/security.md` says is tested has a test of that name.
+    #[test]
+    fn tests_of_bad_input_exist() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let text = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
+        let (_, section) = text.split_once("## Bad input\n").unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let mut sources = String::new();
+        for folder in ["cli", "identity", "lifecycle"] {
+            let files = std::fs::read_dir(root.join("crates/aire/tests").join(folder)).unwrap();
+            files.for_each(|file| sources += &std::fs::read_to_string(file.unwrap().path()).unwrap());
+        }
+        let named: Vec<&str> =
+            section.split('`').skip(1).step_by(2).filter(|name| !name.contains('/')).collect();
+        assert!(named.len() > 20, "{named:?}");
+        for name in named {
+            assert!(sources.contains(&format!("fn {name}()")), "there is no test {name}");
+        }
+    }
+
     #[test]
     fn verbs_have_one_to_three_words() {
         assert_eq!(verb(&["mesh", "create", "x"]), ["mesh", "create"]);

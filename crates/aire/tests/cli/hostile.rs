@@ -9,7 +9,7 @@ use crate::intruders::{Mesh, addresses, event, json, says};
 use crate::stage::{Agent, get, wait_for};
 
 /// The address of a node as the hub knows it.
-fn address_of(mesh: &Mesh, node: &str) -> SocketAddr {
+pub(crate) fn address_of(mesh: &Mesh, node: &str) -> SocketAddr {
     wait_for("the node's address", || {
         let peers = json(&mesh.hub, "peers");
         let peer = peers.as_array()?.iter().find(|peer| peer["node"] == node)?.clone();
@@ -18,7 +18,7 @@ fn address_of(mesh: &Mesh, node: &str) -> SocketAddr {
 }
 
 /// The sockets that a test opened are gone again.
-fn nothing_left(agent: &Agent, before: usize) {
+pub(crate) fn nothing_left(agent: &Agent, before: usize) {
     wait_for("closed sockets", || (agent.footprint().0 <= before + 4).then_some(()));
 }
 

@@ -31,6 +31,13 @@ pub(crate) struct Mesh {
 impl Mesh {
     /// `seeds` are addresses of others that the hub looks for.
     pub(crate) fn create(name: &'static str, seeds: &[SocketAddr]) -> Self {
+        let seeds: Vec<String> = seeds.iter().map(SocketAddr::to_string).collect();
+        let flags: Vec<&str> = seeds.iter().flat_map(|seed| ["--seed", seed.as_str()]).collect();
+        Self::create_with(name, &flags)
+    }
+
+    /// `flags` are more arguments of the hub.
+    pub(crate) fn create_with(name: &'static str, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("mesh").display().to_string();
         done(&["mesh", "create", name, "--dir", &dir]);
@@ -39,8 +46,7 @@ impl Mesh {
         let (listen, policy) = (seed.to_string(), format!("{dir}/policy.cedar"));
         let mut arguments = vec!["--node", "hub", "--listen", &listen, "--state", &state];
         arguments.extend(["--authority", &dir, "--policy", &policy]);
-        let seeds: Vec<String> = seeds.iter().map(SocketAddr::to_string).collect();
-        arguments.extend(seeds.iter().flat_map(|seed| ["--seed", seed.as_str()]));
+        arguments.extend(flags);
         let hub = Agent::start(admin, &arguments);
         Mesh { folder, name, seed, hub }
     }
@@ -56,8 +62,21 @@ impl Mesh {
 
     /// Starts a member with the starter policy and what `policy` adds.
     pub(crate) fn member(&self, node: &str, scope: &[&str], policy: &str, flags: &[&str]) -> Agent {
+        let [listen] = addresses();
+        self.member_at(node, listen, scope, policy, flags)
+    }
+
+    /// The same at this address.
+    pub(crate) fn member_at(
+        &self,
+        node: &str,
+        listen: SocketAddr,
+        scope: &[&str],
+        policy: &str,
+        flags: &[&str],
+    ) -> Agent {
         let token = self.token(scope);
-        let [listen, admin] = addresses();
+        let [admin] = addresses();
         let own = self.path(&format!("{node}.cedar"));
         let starter = fs::read_to_string(self.path("mesh/policy.cedar")).unwrap();
         fs::write(&own, format!("{starter}\n{policy}\n")).unwrap();
@@ -219,7 +238,7 @@ impl Liar {
         Liar { key: NodeKey::load(dir).unwrap(), svid, trust }
     }
 
-    fn client(&self, alpn: &[u8]) -> Arc<rustls::ClientConfig> {
+    pub(crate) fn client(&self, alpn: &[u8]) -> Arc<rustls::ClientConfig> {
         Arc::new(aire_identity::client_config(&self.svid, &self.key, &self.trust, &[alpn]).unwrap())
     }
 }
@@ -250,7 +269,7 @@ impl Credentials for Liar {
 }
 
 /// Nobody is answered.
-pub(crate) struct Deaf;
+struct Deaf;
 
 impl Handler for Deaf {
     fn check_preamble(&self, _: &Preamble, _: SocketAddr) -> PreambleVerdict {
@@ -271,7 +290,8 @@ impl Handler for Deaf {
 /// The record of `node` that the peer at the other end of the link holds.
 async fn record_of(node: &str, link: &Link, events: &mut LinkEvents) -> Record {
     link.send(Message::Want(vec![node.parse().unwrap()]).encode()).unwrap();
-    let owner = |record: &Record| aire_identity::claimed_identity(&record.certificates).map(|owner| owner.node);
+    let owner =
+        |record: &Record| aire_identity::claimed_identity(&record.certificates).map(|owner| owner.node);
     let heard = async {
         loop {
             let Some(LinkEvent::Message(bytes)) = events.recv().await else { continue };

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod breaches;
 mod callers;
 mod commands;
+mod false_relay;
 mod hostile;
 mod intruders;
 mod programs;
+mod rogue;
 mod stage;
 mod two_agents;
 
