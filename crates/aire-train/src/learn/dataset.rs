@@ -3,7 +3,7 @@
 use aire_brain::cost::Scorer;
 use aire_brain::model::{Asker, COUNT};
 use aire_sim::synthetic::{Shape, record};
-use aire_types::{Random, Snapshot};
+use aire_types::{Random, Snapshot, Time};
 
 use super::cut::{Cut, cut, repeated};
 use super::observe::{Observer, Seen};
@@ -215,10 +215,10 @@ impl Pass {
             one_frame: false,
             gap,
         };
-        let mut observer = Observer::new(&frames, questions as f64 / all.max(1) as f64);
+        let (mut agents, observer) = Observer::new(&frames, questions as f64 / all.max(1) as f64);
         let protocol = Protocol { probes: self.probes, ..Protocol::default() };
-        replay(&frames, &fold, &protocol, Budget::Kept, &mut observer);
-        let mut seen = observer.into_seen();
+        replay(&frames, &fold, &protocol, Budget::Kept, &mut agents);
+        let mut seen = observer.seen();
         seen.retain(|seen| seen.round + gap >= first);
         Watched { frames, seen }
     }
@@ -265,7 +265,11 @@ impl Seen {
         let outcome = self.outcomes(frames);
         let direct = outcome(Via::Direct);
         let outcomes = self.ways.iter().map(|via| outcome(*via)).collect();
-        (direct > 0.0).then(|| Case { snapshot: self.snapshot.clone(), direct, outcomes, group })
+        // whatever the noting agent used: the question is when to leave direct
+        let mut snapshot = self.snapshot.clone();
+        let at = self.ways.iter().position(|via| *via == Via::Direct)?;
+        snapshot.current = Some((snapshot.candidates[at].route.clone(), Time::ZERO));
+        (direct > 0.0).then_some(Case { snapshot, direct, outcomes, group })
     }
 }
 

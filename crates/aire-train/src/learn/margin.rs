@@ -7,9 +7,12 @@ use aire_types::Snapshot;
 use super::dataset::Case;
 
 /// What is tried of each constant.
-const ERRORS: [f64; 7] = [0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0];
-const LEAST: [f64; 3] = [0.25, 0.5, 1.0];
-const PROOF: [u16; 4] = [1, 2, 4, 8];
+const ERRORS: [f64; 5] = [0.0, 0.5, 1.0, 2.0, 3.0];
+const LEAST: [f64; 2] = [0.5, 1.0];
+const SHARE: [f64; 2] = [0.0, 0.03];
+const PROOF: [u16; 3] = [1, 3, 8];
+/// Questions that each margin is tried on.
+const CASES: usize = 3000;
 /// Worse than direct by more than this, relative, is harm.
 const HARM: f32 = 0.1;
 /// Share of decisions that may do harm, and more only where the rule does more.
@@ -28,7 +31,7 @@ pub struct Verdict {
 
 impl Verdict {
     /// What `choose` (the place of a candidate) comes to.
-    fn of(cases: &[Case], groups: usize, choose: impl Fn(&Snapshot) -> usize) -> Self {
+    fn of(cases: &[&Case], groups: usize, choose: impl Fn(&Snapshot) -> usize) -> Self {
         let mut sums = vec![Sum::default(); groups];
         for case in cases {
             let at = choose(&case.snapshot);
@@ -78,6 +81,9 @@ pub struct Chosen {
 
 /// Tries all margins for `artefact` on `cases`, which come from `groups` sets.
 pub fn choose(artefact: &Artefact, cases: &[Case], groups: usize) -> Chosen {
+    let step = cases.len().div_ceil(CASES).max(1);
+    let cases: Vec<&Case> = cases.iter().step_by(step).collect();
+    let cases = cases.as_slice();
     let rule = Verdict::of(cases, groups, |snapshot| {
         let ranked = Rule::default().rank(snapshot);
         ranked.first().and_then(|first| place(snapshot, &first.route)).unwrap_or(0)
@@ -88,10 +94,9 @@ pub fn choose(artefact: &Artefact, cases: &[Case], groups: usize) -> Chosen {
     Chosen { margin, model, rule, untrained }
 }
 
-fn best(artefact: &Artefact, cases: &[Case], groups: usize, most: f64) -> (Verdict, Margin) {
+fn best(artefact: &Artefact, cases: &[&Case], groups: usize, most: f64) -> (Verdict, Margin) {
     let mut best: Option<(Verdict, Margin)> = None;
-    for (errors, least, proof) in grid() {
-        let margin = Margin { errors, least, proof, ..Margin::default() };
+    for margin in grid() {
         let learned = Learned::new(Artefact { margin, ..artefact.clone() });
         let verdict = Verdict::of(cases, groups, |snapshot| {
             let chosen = learned.choice(snapshot).map(|(route, _)| route);
@@ -116,9 +121,12 @@ fn best(artefact: &Artefact, cases: &[Case], groups: usize, most: f64) -> (Verdi
     best.unwrap_or_default()
 }
 
-fn grid() -> impl Iterator<Item = (f64, f64, u16)> {
-    let pairs = ERRORS.into_iter().flat_map(|errors| LEAST.map(|least| (errors, least)));
-    pairs.flat_map(|(errors, least)| PROOF.map(|proof| (errors, least, proof)))
+fn grid() -> impl Iterator<Item = Margin> {
+    let errors = ERRORS.into_iter().flat_map(|errors| LEAST.map(|least| (errors, least)));
+    let all = errors.flat_map(|(errors, least)| SHARE.map(|share| (errors, least, share)));
+    all.flat_map(|(errors, least, share)| {
+        PROOF.map(|proof| Margin { errors, least, share, proof, ..Margin::default() })
+    })
 }
 
 fn place(snapshot: &Snapshot, route: &aire_types::RouteId) -> Option<usize> {

@@ -121,17 +121,18 @@ impl Account<'_> {
     fn margin(&self, text: &mut String) {
         let Chosen { margin, model, rule, untrained } = self.chosen;
         text.push_str("## Margin\nChosen on the questions of the validation part: most saved with at most 2 % harmed, or no more than the rule.\n\n");
-        text.push_str("| policy | saved of direct | harmed > 10 % | relayed | errors | least | proof |\n|---|---|---|---|---|---|---|\n");
+        text.push_str("| policy | saved of direct | harmed > 10 % | relayed | errors | least | share | proof |\n|---|---|---|---|---|---|---|---|\n");
         let mut row = |name: &str, verdict: &Verdict, margin: &aire_brain::Margin| {
             let Verdict { saved, harmed, relayed } = verdict;
             let _ = writeln!(
                 text,
-                "| {name} | {:.2} % | {:.2} % | {:.1} % | {} | {} | {} |",
+                "| {name} | {:.2} % | {:.2} % | {:.1} % | {} | {} | {} | {} |",
                 saved * 100.0,
                 harmed * 100.0,
                 relayed * 100.0,
                 margin.errors,
                 margin.least,
+                margin.share,
                 margin.proof
             );
         };

@@ -33,8 +33,13 @@ const DWELL: Duration = Duration::from_secs(10);
 /// A transfer that measures throughput has many round trips; they are taken for so long each.
 const TRANSFER_RTT: Duration = Duration::from_millis(50);
 
-/// Makes the brain's policy for one agent.
-type Maker = Box<dyn Fn() -> Box<dyn BrainPolicy> + Send + Sync>;
+/// Makes the brain's policy for the agent at a seat.
+type Maker = Box<dyn Fn(&Seat) -> Box<dyn BrainPolicy> + Send + Sync>;
+
+/// What a round is taken for, seconds, in a set with this step.
+pub fn round_s(step_s: f64) -> f64 {
+    step_s.clamp(0.001, LONGEST_ROUND_S)
+}
 
 /// A policy of the brain in the replay.
 pub struct Driven {
@@ -49,7 +54,7 @@ pub struct Driven {
 impl Driven {
     /// The built-in rule.
     pub fn rule() -> Self {
-        Driven::new("rule", Box::new(|| Box::new(Rule::default())))
+        Driven::new("rule", Box::new(|_| Box::new(Rule::default())))
     }
 
     /// Any policy of the brain; each node gets its own.
@@ -91,7 +96,7 @@ impl Policy for Driven {
         };
         Box::new(Driver {
             driven: self,
-            policy: (self.make)(),
+            policy: (self.make)(seat),
             destinations: seat.destinations.iter().map(towards).collect(),
             own: Own::new(seat, WEIGHT),
             place: place(seat),
@@ -185,8 +190,7 @@ struct Driver<'a> {
 
 impl Driver<'_> {
     fn now(&self, round: usize) -> Time {
-        let each = self.seat.step_s.clamp(0.001, LONGEST_ROUND_S);
-        Time::ZERO + Duration::from_secs_f64(each * (round + 1) as f64)
+        Time::ZERO + Duration::from_secs_f64(round_s(self.seat.step_s) * (round + 1) as f64)
     }
 
     /// Fills every portfolio; the worst two of a full one give way to relays that legs or chance propose.

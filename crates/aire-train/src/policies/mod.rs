@@ -10,7 +10,7 @@ mod portfolio;
 mod random;
 mod table;
 
-pub use driven::Driven;
+pub use driven::{Driven, round_s};
 pub use models::{ModelError, models};
 
 use crate::replay::{Budget, Policy};

@@ -30,7 +30,7 @@ pub fn models(file: &Path) -> Result<Vec<Entry>, ModelError> {
     let artefact = Artefact::decode(unseal(&bytes).ok_or(ModelError::Unsigned)?)?;
     let make = move || -> Box<dyn crate::replay::Policy> {
         let artefact = artefact.clone();
-        Box::new(Driven::new("model", Box::new(move || Box::new(Learned::new(artefact.clone())))))
+        Box::new(Driven::new("model", Box::new(move |_| Box::new(Learned::new(artefact.clone())))))
     };
     Ok(vec![Entry::kept(make.clone()), Entry::unlimited(make)])
 }
