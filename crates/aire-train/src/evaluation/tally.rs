@@ -87,7 +87,7 @@ impl Tally {
             }
             column.harmed += scored.harmed(frames.quantity, values, &bounds.direct);
             column.folds.push(FoldFigures {
-                gap_closed: (direct - mean(values)) / (direct - best),
+                gap_closed: (direct - mean(values)) / (direct - best) + 0.0,
                 worst: histogram.quantile(tail(frames.quantity, 0.99)),
             });
             column.histogram.merge(&histogram);
@@ -108,7 +108,8 @@ impl Tally {
         let means = self.cells.means();
         let resample = self.cells.resample(DRAWS, 1);
         let last = means.len() - 1;
-        let gap = |means: &[f64], index: usize| (means[0] - means[index]) / (means[0] - means[last]);
+        // the sum turns −0 into 0
+        let gap = |means: &[f64], index: usize| (means[0] - means[index]) / (means[0] - means[last]) + 0.0;
         let figures = |(index, column): (usize, &Column)| {
             let interval = resample.interval(|means| gap(means, index));
             self.figures(frames, column, means[index], gap(&means, index), interval)
@@ -152,7 +153,7 @@ impl Tally {
                 split: *split,
                 decisions: self.split_counts[at],
                 mean: of(column),
-                gap_closed: (direct - of(column)) / (direct - best),
+                gap_closed: (direct - of(column)) / (direct - best) + 0.0,
             }
         };
         let mut figures = Figures {
