@@ -8,7 +8,6 @@ mod copies;
 mod datagrams;
 mod draining;
 mod ends;
-mod history;
 mod notices;
 mod operator;
 mod ports;

@@ -1,0 +1,212 @@
+//! Agents in this process record what they measure and choose.
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use aire_admin::Log;
+use aire_agent::{Config, RawConfig};
+use aire_identity::{Authority, Scope};
+use aire_trace::{Choice, Observation, Origin, Record, Segment};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const PERMIT: &str =
+    r#"permit(principal == App::"client", action == Action::"connect", resource == App::"echo");"#;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An address that is free now.
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+struct Mesh {
+    dir: tempfile::TempDir,
+    authority: Authority,
+    hub: SocketAddr,
+}
+
+impl Mesh {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("mesh");
+        let authority = Authority::create(&folder, "prod".parse().unwrap(), SystemTime::now()).unwrap();
+        fs::write(dir.path().join("policy.cedar"), format!("{}\n{PERMIT}", aire_policy::STARTER)).unwrap();
+        Mesh { dir, authority, hub: free() }
+    }
+
+    /// Starts an agent in this process; gives the address of its admin API.
+    fn start(&self, node: &str, listen: SocketAddr, more: &str) -> SocketAddr {
+        let admin = free();
+        let path = |name: &str| self.dir.path().join(name).display().to_string();
+        let text = format!(
+            "node = '{node}'\nlisten = '{listen}'\nadmin = '{}'\nstate = '{}'\npolicy = ['{}']\nmulticast = false\n{more}",
+            admin,
+            path(node),
+            path("policy.cedar"),
+        );
+        let config = Config::resolve(RawConfig::parse(&text, "test.toml".as_ref()).unwrap()).unwrap();
+        let name = node.to_owned();
+        tokio::spawn(async move {
+            if let Err(error) = aire_agent::run(config, Log::default()).await {
+                panic!("{name}: {error}");
+            }
+        });
+        admin
+    }
+
+    fn join(&self, app: &str) -> String {
+        let hour = Duration::from_secs(3600);
+        let seeds = vec![self.hub.to_string()];
+        let scope = Scope::App(app.parse().unwrap());
+        self.authority.invite(scope, hour, 1, seeds, SystemTime::now()).unwrap().reveal()
+    }
+
+    fn history(&self, node: &str) -> PathBuf {
+        self.dir.path().join(node).join("history")
+    }
+}
+
+/// All that a node recorded.
+fn recorded(history: &Path, node: &str) -> (Vec<Observation>, Vec<Choice>) {
+    let (mut observations, mut choices) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(history).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "trace") {
+            continue;
+        }
+        let segment = Segment::read(&fs::read(path).unwrap()).unwrap();
+        assert!(segment.skipped == 0 && (segment.torn || segment.node == node));
+        for record in segment.records {
+            match record {
+                Record::Observation(observation) => observations.push(observation),
+                Record::Choice(choice) => choices.push(choice),
+            }
+        }
+    }
+    (observations, choices)
+}
+
+async fn echo_service() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut read, mut write) = stream.split();
+                let _ = tokio::io::copy(&mut read, &mut write).await;
+            });
+        }
+    });
+    address
+}
+
+/// A connection through the mesh, once a byte came back.
+async fn connect(door: SocketAddr) -> TcpStream {
+    loop {
+        if let Ok(mut stream) = TcpStream::connect(door).await
+            && stream.write_all(b"?").await.is_ok()
+            && stream.read_exact(&mut [0]).await.is_ok()
+        {
+            return stream;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_record_what_they_measure_and_choose() {
+    let mesh = Mesh::new();
+    let authority = mesh.dir.path().join("mesh");
+    let silent = format!("authority = '{}'\n[history]\nenabled = false\n", authority.display());
+    mesh.start("hub", mesh.hub, &silent);
+    let (target, door) = (echo_service().await, free());
+    let server = format!("join = '{}'\n[app]\nname = 'echo'\ntarget = '{target}'\n", mesh.join("echo"));
+    mesh.start("server", free(), &server);
+    let client = format!(
+        "join = '{}'\n[history]\nspan_s = 1\n[app]\nname = 'client'\ntarget = '{target}'\n[[to]]\napp = 'echo'\nlisten = '{door}'\n",
+        mesh.join("client")
+    );
+    mesh.start("client", free(), &client);
+    let history = mesh.history("client");
+    let wanted = [(Origin::Probe, 0), (Origin::Probe, 1), (Origin::Payload, 0), (Origin::Link, 0)];
+    let all = async {
+        let mut stream = connect(door).await;
+        loop {
+            stream.write_all(b"payload").await.unwrap();
+            stream.read_exact(&mut [0; 7]).await.unwrap();
+            let (observations, choices) = recorded(&history, "client");
+            let find = |&(origin, relays): &(Origin, usize)| {
+                let fits = |it: &&Observation| it.origin == origin && it.path.relays().len() == relays;
+                observations.iter().find(|it| fits(it) && it.delays.is_some()).cloned()
+            };
+            let found: Vec<Observation> = wanted.iter().filter_map(find).collect();
+            if found.len() == wanted.len() && !choices.is_empty() {
+                return (found, choices);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let (found, choices) = tokio::time::timeout(PATIENCE, all).await.expect("records of every origin");
+    for it in &found {
+        let delays = it.delays.unwrap();
+        assert!(delays.count > 0 && delays.min_us <= delays.median_us && delays.median_us <= delays.max_us);
+        assert!(it.from.as_str() == "client" && it.span_ms >= 500 && it.load.is_some());
+    }
+    assert_eq!((found[1].path.relays()[0].as_str(), found[1].to.as_str()), ("hub", "server"));
+    let chosen = &choices[0];
+    assert_eq!((chosen.app.as_str(), chosen.to.as_str()), ("echo", "server"));
+    assert!(chosen.propensity > 0.0 && chosen.candidates > 0 && !chosen.by.is_empty());
+    assert!(history.join("trace.toml").exists());
+    assert!(!mesh.history("hub").exists(), "it was told to record nothing");
+}
+
+/// How many events of this kind an agent told.
+async fn told(admin: SocketAddr, kind: &str) -> usize {
+    let mut answer = String::new();
+    let ask = async {
+        let mut stream = TcpStream::connect(admin).await?;
+        let request = "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await?;
+        stream.read_to_string(&mut answer).await
+    };
+    // Before it listens there is nothing to hear.
+    ask.await.map_or(0, |_| answer.matches(&format!("\"kind\":\"{kind}\"")).count())
+}
+
+/// Looks until `look` is satisfied.
+async fn until(what: &str, mut look: impl AsyncFnMut() -> bool) {
+    let looking = async {
+        while !look().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("{what} did not come about"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_that_cannot_be_written_costs_one_event() {
+    let mesh = Mesh::new();
+    let span = "[history]\nspan_s = 1\n";
+    let authority = mesh.dir.path().join("mesh");
+    let admin = mesh.start("hub", mesh.hub, &format!("authority = '{}'\n{span}", authority.display()));
+    mesh.start(
+        "other",
+        free(),
+        &format!("join = '{}'\n[app]\nname = 'echo'\ntarget = '{}'\n", mesh.join("echo"), free()),
+    );
+    let history = mesh.history("hub");
+    let records = || recorded(&history, "hub").0.len();
+    until("a record of the link", async || records() > 0).await;
+    fs::remove_dir_all(&history).unwrap();
+    fs::write(&history, "in the way").unwrap();
+    until("an event", async || told(admin, "history-failed").await == 1).await;
+    // Some more spans fail, and are not told.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    fs::remove_file(&history).unwrap();
+    until("its return", async || told(admin, "history-resumed").await == 1).await;
+    until("a record", async || records() > 0).await;
+    assert_eq!(told(admin, "history-failed").await, 1);
+}
