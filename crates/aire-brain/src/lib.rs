@@ -20,6 +20,7 @@ mod output;
 mod policy;
 mod portfolio;
 mod probe;
+pub mod relays;
 mod rule;
 mod snapshot;
 mod topology;

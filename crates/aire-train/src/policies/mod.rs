@@ -8,10 +8,12 @@ mod mesh;
 mod models;
 mod portfolio;
 mod random;
+mod scouts;
 mod table;
 
 pub use driven::{Driven, round_s};
 pub use models::{ModelError, models};
+pub use scouts::{Scouts, Stages};
 
 use crate::replay::{Budget, Policy};
 
@@ -43,7 +45,7 @@ impl Entry {
 
 /// All baselines, each under the budget and without one.
 pub fn baselines() -> Vec<Entry> {
-    let makers: [fn() -> Box<dyn Policy>; 10] = [
+    let makers: [fn() -> Box<dyn Policy>; 11] = [
         || Box::new(mesh::Mesh::last()),
         || Box::new(mesh::Mesh::average()),
         || Box::new(random::Lots::best_of_four()),
@@ -54,7 +56,18 @@ pub fn baselines() -> Vec<Entry> {
         || Box::new(bandit::Bandit::confidence()),
         || Box::new(bandit::Bandit::thompson()),
         || Box::new(Driven::rule()),
+        || Box::new(Scouts::new()),
     ];
     let kept = makers.iter().map(|make| Entry::kept(*make));
-    kept.chain(makers.iter().map(|make| Entry::unlimited(*make))).collect()
+    kept.chain(makers.iter().map(|make| Entry::unlimited(*make))).chain(stages()).collect()
+}
+
+/// The scouts with less than all their stages: what each of them is worth.
+fn stages() -> impl Iterator<Item = Entry> {
+    let stages = [
+        ("scouts-averages", Stages { shrink: false, adapt: false, published: true }),
+        ("scouts-shrunk", Stages { shrink: true, adapt: false, published: true }),
+        ("scouts-unpublished", Stages { published: false, ..Stages::ALL }),
+    ];
+    stages.into_iter().map(|(name, stages)| Entry::kept(move || Box::new(Scouts::with(name, stages))))
 }

@@ -53,6 +53,8 @@ pub struct Seat {
     pub newcomer: bool,
     /// Probes per destination and round; `None`: as many as it likes.
     pub budget: Option<f64>,
+    /// A decision counts at least so many rounds later; 0 where all rounds are at one moment.
+    pub horizon: usize,
     /// Where all randomness of the agent comes from.
     pub seed: u64,
 }

@@ -186,6 +186,7 @@ impl<'a> Run<'a> {
                 step_s: self.frames.step_s,
                 newcomer,
                 budget: (self.budget == Budget::Kept).then_some(self.protocol.probes),
+                horizon: self.fold.gap,
                 seed: Random::new(self.fold.seed ^ (node as u64) << 32).next_u64(),
             };
             self.nodes[node] = Some(Node {
