@@ -411,9 +411,9 @@ mod tests {
 
     /// Twenty nodes 100 to 200 ms apart, but 20 ms from node 1; node 2 claims to be as near.
     fn truth(from: usize, to: usize) -> f32 {
-        match from.min(to) {
-            1 => 20.0,
-            low => 100.0 + ((from.max(to) * 37 + low * 61) % 101) as f32,
+        match (from.min(to), from.max(to)) {
+            (1, _) | (_, 1) => 20.0,
+            (low, high) => 100.0 + ((high * 37 + low * 61) % 101) as f32,
         }
     }
 
