@@ -293,7 +293,7 @@ impl Scout {
         let believed = believed.filter_map(|relay| weigh(*relay));
         best = best.into_iter().chain(believed.filter(|p| p.known && !p.proven)).max_by(better);
         let margin = self.margin();
-        if let Some(current) = current.and_then(|relay| weigh(relay)).filter(|promise| promise.known) {
+        if let Some(current) = current.and_then(weigh).filter(|promise| promise.known) {
             let held = current.gain > margin * self.settings.keep;
             let beaten = best.is_some_and(|best| best.gain > current.gain + margin * self.settings.keep);
             if held && !beaten {
