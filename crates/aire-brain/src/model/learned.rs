@@ -202,18 +202,19 @@ impl Learned {
         let mut predictions = Vec::new();
         let mut asked = scored(snapshot, tuned);
         if fallback.is_none() {
-            match self.predict(snapshot, tuned, &mut asked) {
-                Ok(made) => predictions = made,
-                Err(why) => fallback = Some(why),
-            }
+            let note = |route: &RouteId, input, offline, unit_ms| {
+                if trusted {
+                    predictions.push(Prediction { route: route.clone(), input, offline, unit_ms });
+                }
+            };
+            fallback = self.predict(snapshot, tuned, &mut asked, note).err();
+        }
+        for (plain, asked) in plain.iter_mut().zip(&asked) {
+            plain.gain = asked.gain.filter(|_| fallback.is_none());
         }
         self.contest(snapshot, scorer, false).settle(&mut plain);
         if fallback.is_none() && !trusted && !self.guard.in_force() {
             fallback = Some(Fallback::OverBudget);
-        }
-        for s in &mut plain {
-            let same = asked.iter().find(|other| other.candidate.route == s.candidate.route);
-            s.gain = same.and_then(|other| other.gain);
         }
         if fallback.is_some() {
             return Weighed { scored: plain, predictions, fallback };
@@ -233,8 +234,8 @@ impl Learned {
         snapshot: &Snapshot,
         scorer: &Scorer<'_>,
         scored: &mut [Scored<'_>],
-    ) -> Result<Vec<Prediction>, Fallback> {
-        let mut predictions = Vec::with_capacity(scored.len());
+        mut note: impl FnMut(&RouteId, HeadInput, f64, f64),
+    ) -> Result<(), Fallback> {
         let mut rest = scored;
         for group in snapshot.candidates.chunk_by(same_instance) {
             let instance = &group[0].route.instance;
@@ -247,14 +248,20 @@ impl Learned {
             }
             for s in here.iter_mut() {
                 let Some(question) = asker.ask(s.candidate, &s.terms) else { continue };
-                predictions.push(self.correct(s, &question, asker.unit_ms())?);
+                let (input, offline) = self.correct(s, &question, asker.unit_ms())?;
+                note(&s.candidate.route, input, offline, asker.unit_ms());
             }
         }
-        Ok(predictions)
+        Ok(())
     }
 
-    /// What the model says of one candidate goes into its figures.
-    fn correct(&self, s: &mut Scored<'_>, question: &Question, unit_ms: f64) -> Result<Prediction, Fallback> {
+    /// What the model says of one candidate goes into its figures. What the online head was asked, and the gain without it.
+    fn correct(
+        &self,
+        s: &mut Scored<'_>,
+        question: &Question,
+        unit_ms: f64,
+    ) -> Result<(HeadInput, f64), Fallback> {
         if let Some(feature) = self.artefact.outside(&question.features) {
             return Err(Fallback::OutOfRange(feature));
         }
@@ -279,8 +286,7 @@ impl Learned {
             mid: unit_ms * mid,
             high: unit_ms * (mid + (high - mid).hypot(doubt)),
         });
-        let route = s.candidate.route.clone();
-        Ok(Prediction { route, input, offline: gain + network, unit_ms })
+        Ok((input, gain + network))
     }
 }
 
