@@ -144,10 +144,37 @@ impl Scrape {
         gauge(encoder, "aire_streams_open", "Streams open now", None, one(status.streams.open))?;
         let model = status.model.active.into();
         gauge(encoder, "aire_model_active", "Whether a learned model chooses paths", None, one(model))?;
+        self.encode_model(encoder)?;
         let seconds = Some(Unit::Seconds);
         gauge(encoder, "aire_uptime", "Time since the start", seconds.as_ref(), one(status.uptime_s))?;
         let expires = status.svid_expires_s.map(|left| (Labels::new(), left));
         gauge(encoder, "aire_svid_expires", "Time until its SVID expires", seconds.as_ref(), expires)
+    }
+
+    fn encode_model(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let model = &self.status.model;
+        let one = |value: u64| vec![(Labels::new(), value)];
+        let fallbacks = model.fallbacks.iter().map(|(why, count)| (vec![("reason", why.clone())], *count));
+        counter(encoder, "aire_model_swaps", "Models replaced at run time", None, one(model.swaps))?;
+        counter(encoder, "aire_model_decisions", "Decisions of the model", None, one(model.decisions))?;
+        let help = "Decisions of the rule although there is a model";
+        counter(encoder, "aire_model_fallbacks", help, None, fallbacks.collect())?;
+        let Some(guard) = &model.guard else { return Ok(()) };
+        let real = |value: f64| [(Labels::new(), value)];
+        gauge(
+            encoder,
+            "aire_model_account",
+            "What is left of the model's budget",
+            None,
+            real(guard.account),
+        )?;
+        let seconds = Some(Unit::Seconds);
+        let help = "What the model's decisions cost more than the rule's would have, summed";
+        gauge(encoder, "aire_model_regret", help, seconds.as_ref(), real(guard.regret_ms / 1000.0))?;
+        let prices = [("direct", guard.direct_ms), ("rule", guard.rule_ms), ("model", guard.model_ms)];
+        let prices = prices.map(|(way, ms)| (vec![("way", way.to_owned())], ms / 1000.0));
+        let help = "Average price of a decision on three ways, by what was measured after it";
+        gauge(encoder, "aire_model_price", help, seconds.as_ref(), prices)
     }
 
     fn encode_counts(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {

@@ -25,6 +25,7 @@ use crate::happening::{Happening, Kind, Weight};
 use crate::incoming::Incoming;
 use crate::ledger::Ledger;
 use crate::membership::Membership;
+use crate::model::ModelSource;
 use crate::notices::InForce;
 use crate::outgoing::Outgoing;
 use crate::renewals::RenewalLimit;
@@ -75,6 +76,7 @@ pub(crate) struct Agent {
     pub(crate) in_force: InForce,
     pub(crate) topology_changed: Notify,
     pub(crate) own_record: OwnRecord,
+    pub(crate) model: ModelSource,
     pub(crate) overrides: Mutex<BTreeMap<AppName, Override>>,
     pub(crate) outgoing: Mutex<BTreeMap<(Instance, Class), Arc<Outgoing>>>,
     pub(crate) incoming: Mutex<BTreeMap<(NodeName, AssociationId), Arc<Incoming>>>,
@@ -99,8 +101,12 @@ impl Agent {
         let clock = Clock::new();
         let incarnation = crate::clock::incarnation();
         let (membership, gate) = (Arc::new(membership), Arc::new(gate));
-        let control =
+        let (policy, refused) = crate::model::first(&config.model);
+        let mut control =
             Control::new(clock.now(), &config, incarnation, Arc::clone(&membership), Arc::clone(&gate));
+        if let Some(policy) = policy {
+            control.set_policy(clock.now(), policy);
+        }
         Arc::new(Agent {
             clock,
             incarnation,
@@ -121,6 +127,7 @@ impl Agent {
             in_force: InForce::default(),
             topology_changed: Notify::new(),
             own_record: OwnRecord::new(config.app.as_ref().map(|served| served.profile.clone())),
+            model: ModelSource::new(refused.as_ref()),
             overrides: Mutex::new(config.overrides.clone()),
             outgoing: Mutex::default(),
             incoming: Mutex::default(),

@@ -56,6 +56,8 @@ kinds! {
     TargetFailed = "target-failed" Warning,
     PolicyLoaded = "policy-loaded" Info,
     PolicyInvalid = "policy-invalid" Warning,
+    ModelLoaded = "model-loaded" Info,
+    ModelRefused = "model-refused" Warning,
     CertificateRenewed = "certificate-renewed" Info,
     CertificateExpired = "certificate-expired" Warning,
     NoticeRejected = "notice-rejected" Warning,

@@ -23,6 +23,7 @@ mod linking;
 mod local;
 mod machine;
 mod membership;
+mod model;
 mod notices;
 mod outgoing;
 mod reaching;
@@ -33,12 +34,13 @@ mod upkeep;
 mod view;
 
 pub use config::{
-    Config, ConfigError, DEFAULT_ADMIN, DEFAULT_LISTEN, History, IdentityFrom, ProxyProtocol, RawApp,
-    RawConfig, RawHistory, RawIdentity, RawRelay, RawTo, Served, To,
+    Config, ConfigError, DEFAULT_ADMIN, DEFAULT_LISTEN, History, IdentityFrom, ModelFrom, ProxyProtocol,
+    RawApp, RawConfig, RawHistory, RawIdentity, RawModel, RawRelay, RawTo, Served, To,
 };
 pub use gate::GateError;
 pub use inspect::{check, diagnose};
 pub use membership::MembershipError;
+pub use model::ModelError;
 pub use run::run;
 
 use aire_types::Role;

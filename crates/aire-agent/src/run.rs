@@ -61,6 +61,7 @@ pub async fn run(config: Config, log: Log) -> Result<(), RunError> {
     tokio::spawn(crate::addresses::watch(Arc::clone(&agent), listen));
     tokio::spawn(upkeep::publish_profile(Arc::clone(&agent)));
     tokio::spawn(upkeep::watch_policies(Arc::clone(&agent)));
+    tokio::spawn(crate::model::watch(Arc::clone(&agent)));
     tokio::spawn(notices::follow(Arc::clone(&agent), in_force));
     if agent.authority.is_some() {
         tokio::spawn(notices::watch_authority(Arc::clone(&agent)));

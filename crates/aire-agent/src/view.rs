@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use aire_admin::documents::{
-    AppRow, Bytes, Diagnosis, Explanation, InstanceRow, Link, Model, Peer, PingReport, Route, Status,
-    StreamRow, Streams,
+    AppRow, Bytes, Diagnosis, Explanation, InstanceRow, Link, Model, ModelGuard, Peer, PingReport, Route,
+    Status, StreamRow, Streams,
 };
 use aire_admin::{Answer, Control as AdminControl, Desk, Log, Problem, ProblemKind, View, ready};
+use aire_brain::model::{Fallback, ModelFigures};
 use aire_net::Transport;
 use aire_registry::Member;
 use aire_types::{AppName, AppProfile, Class, Instance, Override, Path, Role, RouteId};
@@ -41,7 +42,7 @@ impl Office {
         let identity = agent.membership.identity();
         let now = agent.clock.now();
         let links = agent.look(|control| control.links().len());
-        let policy = agent.control(|_, control| control.brain().policy().to_owned());
+        let figures = agent.control(|_, control| control.brain().model());
         let (open_in, open_out) = agent.ledger.bytes(now);
         let totals = &agent.totals;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -65,11 +66,7 @@ impl Office {
                 inward: count(&totals.bytes_in) + open_in,
                 outward: count(&totals.bytes_out) + open_out,
             },
-            model: Model {
-                active: false,
-                fallback_reason: (policy == "rule").then(|| "no model is loaded".to_owned()),
-                name: policy,
-            },
+            model: self.model(figures),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: now.as_micros() / 1_000_000,
             identity_source: agent.membership.source().as_str().to_owned(),
@@ -79,6 +76,46 @@ impl Office {
             revoked: agent.revoked(),
             notices: agent.look(|control| control.notice_versions()),
             listen: agent.endpoint.get().map(aire_net::Endpoint::local_addr).into_iter().collect(),
+        }
+    }
+
+    fn model(&self, figures: Option<ModelFigures>) -> Model {
+        let source = &self.0.model;
+        let Some(figures) = figures else {
+            let reason = source.refused().or_else(|| {
+                let off = !self.0.config.model.enabled;
+                Some(if off { "switched off by the configuration" } else { "no model is loaded" }.to_owned())
+            });
+            return Model {
+                name: "rule".to_owned(),
+                active: false,
+                fallback_reason: reason,
+                ..Model::default()
+            };
+        };
+        let kinds = Fallback::KINDS.into_iter().map(str::to_owned);
+        let guard = figures.guard;
+        Model {
+            name: figures.name,
+            active: figures.active,
+            fallback_reason: figures.fallback.map(|why| why.to_string()),
+            summary: figures.summary,
+            refused: source.refused(),
+            swaps: source.swaps(),
+            decisions: figures.decisions,
+            fallbacks: kinds.zip(figures.fallbacks).collect(),
+            guard: Some(ModelGuard {
+                account: guard.account,
+                needed: guard.needed,
+                falls: guard.falls,
+                settled: guard.settled,
+                differed: guard.differed,
+                margin_errors: figures.margin,
+                direct_ms: guard.prices.direct,
+                rule_ms: guard.prices.rule,
+                model_ms: guard.prices.model,
+                regret_ms: guard.regret_ms,
+            }),
         }
     }
 

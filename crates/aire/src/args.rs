@@ -286,6 +286,9 @@ pub(crate) struct Run {
     /// Cedar policies; read again when they change
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Vec<PathBuf>,
+    /// Follow this signed model instead of the built-in one; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
     /// Hold the authority kept in this folder
     #[arg(long, value_name = "DIR")]
     pub(crate) authority: Option<PathBuf>,

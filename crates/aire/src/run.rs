@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use aire_admin::Log;
-use aire_agent::{Config, ProxyProtocol, RawApp, RawConfig, RawIdentity, RawRelay, RawTo};
+use aire_agent::{Config, ProxyProtocol, RawApp, RawConfig, RawIdentity, RawModel, RawRelay, RawTo};
 use aire_types::{AppProfile, Protocol};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
@@ -95,6 +95,7 @@ fn flags_as_config(flags: Run) -> Result<RawConfig, Failure> {
         socks: flags.socks,
         policy: flags.policy,
         zone: flags.zone,
+        model: RawModel { file: flags.model, ..RawModel::default() },
         relay: RawRelay { enabled: flags.no_relay.then_some(false), limit_mbps: None },
         multicast: flags.no_multicast.then_some(false),
         log_json: flags.log_json.then_some(true),
@@ -141,6 +142,7 @@ mod tests {
         (&["--listen", "127.0.0.1:9"], "listen = '127.0.0.1:9'"),
         (&["--advertise", "127.0.0.1:9"], "advertise = ['127.0.0.1:9']"),
         (&["--state", "/s"], "state = '/s'"),
+        (&["--model", "/m"], "model = { file = '/m' }"),
         (&["--admin", "127.0.0.1:9"], "admin = '127.0.0.1:9'"),
         (&["--app", "a=h:1"], "app = { name = 'a', target = 'h:1' }"),
         (

@@ -17,7 +17,7 @@ impl Table {
     }
 
     /// Adds a row; cells beyond the columns are not shown.
-    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
         self.rows.push(cells.into());
     }
 

@@ -18,5 +18,5 @@ pub use event::{Event, Severity};
 pub use failure::Failure;
 pub use ping::PingReport;
 pub use route::{CandidateRow, Explanation, Route};
-pub use status::{Bytes, Link, Model, Peer, Reach, Status, Streams};
+pub use status::{Bytes, Link, Model, ModelGuard, Peer, Reach, Status, Streams};
 pub use stream::StreamRow;

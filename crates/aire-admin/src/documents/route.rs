@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use aire_types::{
-    AppName, Candidate, Class, Decision, Estimate, NodeName, Override, Path, RouteId, SecurityLevel, Snapshot,
+    AppName, Candidate, Class, Decision, Estimate, Gains, NodeName, Override, Path, RouteId, SecurityLevel,
+    Snapshot,
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,9 @@ pub struct CandidateRow {
     pub risk: f64,
     /// Predicted cost, millisecond equivalents.
     pub cost: Option<f64>,
+    /// Gain over direct that the model predicts, milliseconds: interval of 80 %, and its middle.
+    #[serde(default)]
+    pub gain_ms: Option<Gains>,
     /// Whether it may be used.
     pub eligible: bool,
     /// Why not.
@@ -80,7 +84,7 @@ impl Route {
     pub fn new(in_use: &RouteId, snapshot: &Snapshot, decision: &Decision) -> Self {
         let known: BTreeMap<&RouteId, &Candidate> =
             snapshot.candidates.iter().map(|candidate| (&candidate.route, candidate)).collect();
-        let row = |route: &RouteId, cost: f64, why_not: Option<String>| {
+        let row = |route: &RouteId, cost: f64, gain_ms: Option<Gains>, why_not: Option<String>| {
             let candidate = known.get(route).copied();
             CandidateRow {
                 instance: route.instance.node.clone(),
@@ -90,6 +94,7 @@ impl Route {
                 bandwidth_mbps: candidate.and_then(|c| measured(&c.bandwidth_mbps)),
                 risk: candidate.map_or(0.0, |c| c.risk),
                 cost: Some(cost).filter(|cost| cost.is_finite()),
+                gain_ms,
                 eligible: why_not.is_none(),
                 why_not,
             }
@@ -98,14 +103,15 @@ impl Route {
             .ranking
             .iter()
             .map(|ranked| {
-                row(&ranked.route, ranked.cost, ranked.ineligible.as_ref().map(ToString::to_string))
+                let why_not = ranked.ineligible.as_ref().map(ToString::to_string);
+                row(&ranked.route, ranked.cost, ranked.gain, why_not)
             })
             .collect();
         let current = candidates
             .iter()
             .find(|row| row.instance == in_use.instance.node && row.path == in_use.path)
             .cloned()
-            .unwrap_or_else(|| row(in_use, f64::INFINITY, None));
+            .unwrap_or_else(|| row(in_use, f64::INFINITY, None, None));
         Route {
             app: in_use.instance.app.clone(),
             instance: current.instance,

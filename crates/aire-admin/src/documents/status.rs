@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use aire_types::{AppName, Incarnation, MeshName, NodeName};
@@ -79,7 +80,7 @@ pub struct Bytes {
 }
 
 /// Who chooses paths.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     /// Name of the model, `rule` where there is none.
     pub name: String,
@@ -87,6 +88,49 @@ pub struct Model {
     pub active: bool,
     /// Why the rule decides although there is a model.
     pub fallback_reason: Option<String>,
+    /// How it was trained.
+    #[serde(default)]
+    pub summary: String,
+    /// Why the last model that was offered is not in force.
+    #[serde(default)]
+    pub refused: Option<String>,
+    /// How often a model was replaced at run time.
+    #[serde(default)]
+    pub swaps: u64,
+    /// Decisions that the model made.
+    #[serde(default)]
+    pub decisions: u64,
+    /// Decisions that were the rule's although there is a model, by kind of reason.
+    #[serde(default)]
+    pub fallbacks: BTreeMap<String, u64>,
+    /// What keeps it from being worse than the rule.
+    #[serde(default)]
+    pub guard: Option<ModelGuard>,
+}
+
+/// What decisions would have cost as direct, rule and model would have gone, and what is left of the model's budget.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelGuard {
+    /// What is left, in units of the rule's price of one decision.
+    pub account: f64,
+    /// What it must hold before the model decides again; 0 while it does.
+    pub needed: f64,
+    /// How often it was emptied.
+    pub falls: u32,
+    /// Decisions that were priced by what was measured after them.
+    pub settled: u64,
+    /// Those in which rule and model went different ways.
+    pub differed: u64,
+    /// Standard errors that a predicted gain must exceed now.
+    pub margin_errors: f64,
+    /// Average price of direct, milliseconds.
+    pub direct_ms: f64,
+    /// Of the rule.
+    pub rule_ms: f64,
+    /// Of the model.
+    pub model_ms: f64,
+    /// The model's price minus the rule's, milliseconds, summed over the decisions that the model made.
+    pub regret_ms: f64,
 }
 
 /// The state of the link with a peer.

@@ -59,7 +59,7 @@ impl View for Fake {
             peers: 1,
             streams: Streams { open: 1, total: 7, moved: 2, reset: 0 },
             bytes: Bytes { inward: 100, outward: 200 },
-            model: Model { name: "rule".into(), active: false, fallback_reason: None },
+            model: Model { name: "rule".into(), active: false, fallback_reason: None, ..Model::default() },
             version: "0.1.0".into(),
             uptime_s: 60,
             identity_source: "authority".to_owned(),

@@ -2,11 +2,15 @@
 
 mod history;
 mod identity;
+mod model;
 mod raw;
 
 pub use history::History;
 pub use identity::IdentityFrom;
-pub use raw::{ProxyProtocol, RawApp, RawConfig, RawHistory, RawIdentity, RawRelay, RawTo};
+pub use model::ModelFrom;
+pub use raw::{
+    ProxyProtocol, RawApp, RawConfig, RawHistory, RawIdentity, RawModel, RawRelay, RawTo,
+};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -132,6 +136,8 @@ pub struct Config {
     pub relay_limit_mbps: f64,
     /// What it records; `None` for nothing.
     pub history: Option<History>,
+    /// Who chooses paths.
+    pub model: ModelFrom,
     /// Path orders by destination app.
     pub overrides: BTreeMap<AppName, Override>,
     /// Look for agents on the local network.
@@ -182,6 +188,7 @@ impl Config {
             relay: raw.relay.enabled.unwrap_or(true),
             relay_limit_mbps: limit(raw.relay.limit_mbps)?,
             history: history::resolve(raw.history)?,
+            model: model::resolve(&raw.model)?,
             overrides: overrides(&raw)?,
             multicast: raw.multicast.unwrap_or(true),
             patience: seconds("patience_s", raw.patience_s.unwrap_or(DEFAULT_PATIENCE_S))?,
@@ -362,6 +369,7 @@ mod tests {
             ("node = \"n\"\njoin = \"t\"\nauthority = \"d\"", "join"),
             ("node = \"n\"\n[identity]\ncertificate = \"c\"\nca = \"a\"", "identity.key"),
             ("node = \"n\"\n[identity]\nspiffe = \"here\"", "identity.spiffe"),
+            ("node = \"n\"\n[model]\ntrust = [\"abc\"]", "model.trust"),
             ("node = \"n\"\n[identity]\nspiffe = \"unix:///s\"\nca = \"a\"", "identity.spiffe"),
             (
                 "node = \"n\"\njoin = \"t\"\n[identity]\ncertificate = \"c\"\nkey = \"k\"\nca = \"a\"",

@@ -84,6 +84,20 @@ pub struct RawIdentity {
     pub spiffe: Option<String>,
 }
 
+/// Who chooses paths, as written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawModel {
+    /// A signed model, in place of the built-in one.
+    pub file: Option<PathBuf>,
+    /// Public keys of those whose models are taken, beside the project's: Ed25519, 64 hexadecimal digits.
+    pub trust: Vec<String>,
+    /// Whether a model may choose paths at all.
+    pub enabled: Option<bool>,
+    /// Whether the model has to prove itself in shadow before it decides anything.
+    pub shadow: Option<bool>,
+}
+
 /// A configuration as written in a file or given by flags.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -122,6 +136,8 @@ pub struct RawConfig {
     pub relay: RawRelay,
     /// What it records.
     pub history: RawHistory,
+    /// Who chooses paths.
+    pub model: RawModel,
     /// Path orders by destination app.
     pub overrides: BTreeMap<String, Override>,
     /// Look for agents on the local network.
@@ -193,6 +209,9 @@ impl RawConfig {
         self.identity = self.identity.overlay(flags.identity);
         if flags.relay.enabled.is_some() {
             self.relay.enabled = flags.relay.enabled;
+        }
+        if flags.model.file.is_some() {
+            self.model.file = flags.model.file;
         }
         self.advertise.extend(flags.advertise);
         self.seeds.extend(flags.seeds);

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use aire_brain::{Event, InstanceInfo, Output, RelayInfo, Sample};
+use aire_brain::{Event, InstanceInfo, Output, Policy, RelayInfo, Sample};
 use aire_trace::Origin;
 use aire_types::{AppName, AppProfile, Class, Instance, Override, RouteId, Source, Time};
 
@@ -20,6 +20,12 @@ impl Control {
     /// Our own app's needs.
     pub(crate) fn set_own_profile(&mut self, now: Time, profile: AppProfile) {
         self.brain.set_own_profile(now, profile);
+        self.pump(now);
+    }
+
+    /// Paths are chosen by another policy from now on.
+    pub(crate) fn set_policy(&mut self, now: Time, policy: Box<dyn Policy>) {
+        self.brain.set_policy(now, policy);
         self.pump(now);
     }
 

@@ -30,6 +30,7 @@ pub(crate) fn taken_port(config: &Config) -> Option<String> {
 /// What `run` with this configuration would meet on this machine. Opens its ports for a moment, and sends nothing.
 pub async fn check(config: &Config) -> Vec<Finding> {
     let mut findings = policy::check(config);
+    findings.push(crate::model::check(&config.model));
     findings.extend(state::check(&config.state));
     findings.extend(identity::check(config).await);
     findings.extend(ports::check(config));
@@ -41,6 +42,7 @@ pub async fn check(config: &Config) -> Vec<Finding> {
 /// As [`check`], and what network and app answer to a node whose agent does not run.
 pub async fn diagnose(config: &Config) -> Diagnosis {
     let mut findings = policy::check(config);
+    findings.push(crate::model::check(&config.model));
     findings.extend(state::check(&config.state));
     findings.extend(identity::check(config).await);
     let ports = ports::check(config);

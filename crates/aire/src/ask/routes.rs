@@ -63,10 +63,14 @@ fn explain_text(explanation: &Explanation) -> String {
 
 /// The candidates of a decision, the one in use marked.
 pub(crate) fn candidates(route: &Route) -> String {
-    let columns = ["INSTANCE", "PATH", ">RTT", ">LOSS", ">BANDWIDTH", ">RISK", ">COST", "STATE"];
+    let predicted = route.candidates.iter().any(|candidate| candidate.gain_ms.is_some());
+    let mut columns = vec!["INSTANCE", "PATH", ">RTT", ">LOSS", ">BANDWIDTH", ">RISK", ">COST", "STATE"];
+    if predicted {
+        columns.insert(7, ">GAIN (80 %)");
+    }
     let mut table = Table::new(&columns);
     for candidate in &route.candidates {
-        table.row([
+        let mut row = vec![
             candidate.instance.to_string(),
             candidate.path.to_string(),
             figures::ms(candidate.rtt_ms),
@@ -75,9 +79,20 @@ pub(crate) fn candidates(route: &Route) -> String {
             format!("{:.2}", candidate.risk),
             figures::plain(candidate.cost),
             state(route, candidate),
-        ]);
+        ];
+        if predicted {
+            row.insert(7, gain(candidate));
+        }
+        table.row(row);
     }
     table.text("nothing was considered")
+}
+
+/// What the model predicts over direct, with its interval.
+fn gain(candidate: &CandidateRow) -> String {
+    let shown =
+        |gain: aire_types::Gains| format!("{:+.0} ms ({:+.0} to {:+.0})", gain.mid, gain.low, gain.high);
+    candidate.gain_ms.map_or_else(|| "-".to_owned(), shown)
 }
 
 fn state(route: &Route, candidate: &CandidateRow) -> String {
@@ -115,6 +130,19 @@ mod tests {
         assert_eq!(lines[7], "n1        via r1   60.0 ms  0.0 %            -  0.10   66.0  in use");
         assert_eq!(lines[8], "n1        direct  100.0 ms  1.0 %  80.0 Mbit/s  0.00  104.5  eligible");
         assert!(lines[9].ends_with("-  not measured yet"), "{text}");
+    }
+
+    #[test]
+    fn a_models_prediction_stands_beside_the_cost() {
+        let with = DOCUMENT.replace(
+            r#""cost":66.0,
+          "eligible""#,
+            r#""cost":66.0,"gain_ms":{"low":-3.0,"mid":40.4,"high":61.0},
+          "eligible""#,
+        );
+        let text = explain_text(&serde_json::from_str(&with).unwrap());
+        assert!(text.contains("66.0  +40 ms (-3 to +61)  in use"), "{text}");
+        assert!(text.contains("104.5                   -  eligible"), "{text}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use aire_admin::documents::Status;
+use aire_admin::documents::{Model, ModelGuard, Status};
 
 use aire_wire::NoticeVersions;
 
@@ -47,12 +47,29 @@ fn text(status: &Status) -> String {
             format!("{} to the app, {} from it", figures::bytes(bytes.inward), figures::bytes(bytes.outward)),
         ),
         ("paths by", format!("{}{}", model.name, optional(fallback))),
+        ("model", optional(model.guard.as_ref().map(|guard| measured(model, guard)))),
+        ("model refused", optional(model.refused.clone().filter(|_| model.guard.is_some()))),
         ("certificate", optional(svid)),
         ("renewal", optional(status.identity_trouble.clone())),
         ("listen", listen.join(", ")),
         ("up", figures::span(status.uptime_s as f64)),
         ("version", status.version.clone()),
     ])
+}
+
+/// What was measured of the model against the rule.
+fn measured(model: &Model, guard: &ModelGuard) -> String {
+    format!(
+        "{} decisions; priced {}: direct {:.1} ms, rule {:.1} ms, model {:.1} ms; {:+.1} ms against the rule in all; \
+         budget {:.2}",
+        model.decisions,
+        guard.settled,
+        guard.direct_ms,
+        guard.rule_ms,
+        guard.model_ms,
+        guard.regret_ms,
+        guard.account,
+    )
 }
 
 /// Which of the authority's notices are in force; nothing where it said none.
