@@ -8,8 +8,8 @@ use aire_brain::Rule;
 use aire_brain::cost::Scorer;
 use aire_brain::model::{Artefact, Asker, COUNT, Learned, Network, WEIGHTS};
 use aire_types::{
-    AppName, Candidate, Class, Estimate, Instance, NodeName, Override, Path, Random, RouteId, SecurityLevel,
-    Snapshot, Source, Time,
+    AppName, Candidate, Class, Estimate, Instance, Needs, NodeName, Override, Path, Priority, Random,
+    RouteId, SecurityLevel, Snapshot, Source, Time,
 };
 
 const ROUNDS: usize = 31;
@@ -48,6 +48,8 @@ fn snapshot() -> Snapshot {
         at: Time::from_millis(100_000),
         class: Class::Interactive,
         security: SecurityLevel::Normal,
+        needs: Needs::default(),
+        priority: Priority::NORMAL,
         overrides: Override::default(),
         current: Some((candidates[0].route.clone(), Time::ZERO)),
         hold_until: Time::ZERO,

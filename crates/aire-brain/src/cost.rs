@@ -7,6 +7,7 @@
 //!                           and so does every further loss of its repetition
 //!      + transfer           time for the class's usual amount at the bandwidth that one connection gets
 //!      + load               w × min(ρ/(1−ρ), 4)/4: grows like a queue and saturates
+//!      + needs              what is missing of the bandwidth and the latency that the app says it needs
 //!      + risk               w(security level) × risk of the riskiest relay
 //!      + hops               per relay: something that can fail and must be paid for
 //!      + switching          for every path but the one in use
@@ -16,7 +17,7 @@
 
 use std::time::Duration;
 
-use aire_types::{Candidate, Class, Estimate, SecurityLevel, Snapshot};
+use aire_types::{Candidate, Class, Estimate, Priority, SecurityLevel, Snapshot};
 use serde::Serialize;
 
 /// What each part of the cost weighs for one class.
@@ -79,6 +80,8 @@ pub struct Terms {
     pub transfer: f64,
     /// Load on the way.
     pub load: f64,
+    /// What is missing of the app's needs.
+    pub needs: f64,
     /// Risk on the way.
     pub risk: f64,
     /// Relays on the way.
@@ -101,6 +104,7 @@ impl Terms {
             + self.loss
             + self.transfer
             + self.load
+            + self.needs
             + self.risk
             + self.hops
             + self.switching
@@ -125,6 +129,11 @@ const UNKNOWN_MBPS: f64 = 50.0;
 /// Confidence halves (in variance) when the last sample is this old.
 const FADES: Duration = Duration::from_secs(60);
 
+/// Cost of having half of the bandwidth that the app needs, milliseconds.
+const SHORT_MS: f64 = 50.0;
+/// Shares that are missing count for at most so much.
+const MOST_SHORT: f64 = 10.0;
+
 /// Milliseconds that a mebibyte takes at one megabit a second.
 const MEBIBYTE_MS: f64 = 8.0 * 1.048_576 * 1000.0;
 
@@ -140,7 +149,10 @@ pub struct Scorer<'a> {
 impl<'a> Scorer<'a> {
     /// A scorer for the candidates of `snapshot`.
     pub fn new(snapshot: &'a Snapshot) -> Self {
-        let weights = Weights::of(snapshot.class);
+        let mut weights = Weights::of(snapshot.class);
+        // where relays are scarce, apps of low priority make room for those of high priority
+        let priority = f64::from(snapshot.priority.get()) - f64::from(Priority::NORMAL.get());
+        weights.load *= (-0.5 * priority).exp2();
         let level = match snapshot.security {
             SecurityLevel::Low => 40.0,
             SecurityLevel::Normal => 200.0,
@@ -190,6 +202,7 @@ impl<'a> Scorer<'a> {
             loss: timer * lost / ((1.0 - lost) * (1.0 - lost)),
             transfer,
             load: weights.load * (load / (1.0 - load)).min(4.0) / 4.0,
+            needs: self.missing(candidate, rtt),
             risk: self.risk_weight * finite(candidate.risk).clamp(0.0, 1.0),
             hops: weights.hop * relays.len() as f64,
             switching: if in_use { 0.0 } else { weights.switching },
@@ -198,6 +211,19 @@ impl<'a> Scorer<'a> {
             loss_error: timer * finite(candidate.loss.deviation)
                 / f64::from(candidate.loss.count).max(1.0).sqrt(),
         }
+    }
+
+    /// What is missing of the app's needs: every millisecond beyond the latency that it works well with counts twice, and half
+    /// of the bandwidth costs as much as [`SHORT_MS`]. What was never measured is not missing.
+    fn missing(&self, candidate: &Candidate, rtt: f64) -> f64 {
+        let needs = &self.snapshot.needs;
+        let late = if needs.latency_ms > 0.0 { (rtt - needs.latency_ms).max(0.0) } else { 0.0 };
+        let bandwidth = &candidate.bandwidth_mbps;
+        if bandwidth.count == 0 || needs.bandwidth_mbps.is_nan() {
+            return late;
+        }
+        let short = needs.bandwidth_mbps / finite(bandwidth.value).max(0.01) - 1.0;
+        late + SHORT_MS * short.clamp(0.0, MOST_SHORT)
     }
 
     fn error(&self, candidate: &Candidate, excess: f64, transfer: f64) -> f64 {

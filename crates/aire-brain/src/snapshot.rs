@@ -60,6 +60,9 @@ pub fn snapshot_hash(snapshot: &Snapshot) -> u64 {
     let mut fnv = Fnv(0xcbf2_9ce4_8422_2325);
     fnv.number(snapshot.at.as_micros());
     fnv.number(snapshot.class as u64 * 16 + snapshot.security as u64);
+    fnv.number(u64::from(snapshot.priority.get()));
+    fnv.real(snapshot.needs.bandwidth_mbps);
+    fnv.real(snapshot.needs.latency_ms);
     fnv.number(snapshot.hold_until.as_micros());
     if let Some((route, since)) = &snapshot.current {
         fnv.route(route);
@@ -87,7 +90,7 @@ pub fn snapshot_hash(snapshot: &Snapshot) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aire_types::{Class, Override, SecurityLevel, Time};
+    use aire_types::{Class, Needs, Override, Priority, SecurityLevel, Time};
 
     #[test]
     fn the_hash_is_pinned_and_sees_every_change() {
@@ -95,6 +98,8 @@ mod tests {
             at: Time::from_millis(5),
             class: Class::Bulk,
             security: SecurityLevel::Normal,
+            needs: Needs::default(),
+            priority: Priority::NORMAL,
             overrides: Override::default(),
             current: None,
             hold_until: Time::ZERO,

@@ -6,8 +6,8 @@ use std::hint::black_box;
 use aire_brain::cost::Scorer;
 use aire_brain::model::{Artefact, Asker, Head};
 use aire_types::{
-    AppName, Candidate, Class, Estimate, Instance, NodeName, Override, Path, RouteId, SecurityLevel,
-    Snapshot, Source, Time,
+    AppName, Candidate, Class, Estimate, Instance, Needs, NodeName, Override, Path, Priority, RouteId,
+    SecurityLevel, Snapshot, Source, Time,
 };
 use cap::Cap;
 
@@ -42,6 +42,8 @@ fn cost_features_network_and_head_allocate_nothing() {
         at: Time::from_millis(2000),
         class: Class::Interactive,
         security: SecurityLevel::Normal,
+        needs: Needs::default(),
+        priority: Priority::NORMAL,
         overrides: Override::default(),
         current: Some((candidates[0].route.clone(), Time::ZERO)),
         hold_until: Time::ZERO,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Class, Instance, NodeName, Path, SecurityLevel, Time};
+use crate::{Class, Instance, Needs, NodeName, Path, Priority, SecurityLevel, Time};
 
 /// Where a measured value comes from, from the most to the least trusted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -136,6 +136,12 @@ pub struct Snapshot {
     pub class: Class,
     /// The app's security level.
     pub security: SecurityLevel,
+    /// What the app needs of its path; zero where it did not say.
+    #[serde(default)]
+    pub needs: Needs,
+    /// How much the app's streams count against those of others.
+    #[serde(default)]
+    pub priority: Priority,
     /// What the user ordered.
     pub overrides: Override,
     /// The route in use and since when.

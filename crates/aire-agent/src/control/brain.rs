@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aire_brain::{Event, InstanceInfo, Output, Policy, RelayInfo, Sample};
@@ -147,11 +148,22 @@ impl Control {
                 let mut relay = RelayInfo::new(member.node().clone());
                 relay.zone.clone_from(&member.body.node.zone);
                 relay.load = member.body.node.load();
+                relay.risk = member.body.node.risk();
                 relay.rtt_ms = link.map(|link| link.stats().rtt.as_secs_f64() * 1000.0);
                 relay
             })
             .collect();
         self.brain.handle_topology(now, instances, relays);
+        // of several instances that of the first says what the app needs
+        let mut profiles: BTreeMap<AppName, AppProfile> = BTreeMap::new();
+        for member in self.registry.members() {
+            if let (Some(app), Some(profile)) = (member.app(), &member.body.app) {
+                profiles.entry(app.clone()).or_insert_with(|| profile.clone());
+            }
+        }
+        for (app, profile) in profiles {
+            self.brain.set_profile(now, &app, profile);
+        }
     }
 
     /// The links' round trips and addresses are read again from time to time.

@@ -78,10 +78,13 @@ impl Brain {
         self.disturb_all(now);
     }
 
-    /// The profile of an app that is called: the stricter of both security levels counts.
+    /// The profile of an app that is called: of both profiles the stricter security level, needs and priority count.
     pub fn set_profile(&mut self, now: Time, app: &AppName, profile: AppProfile) {
-        self.apps.entry(app.clone()).or_default().profile = Some(profile);
-        self.disturb_app(now, app);
+        let known = self.apps.get(app).and_then(|state| state.profile.as_ref());
+        if known != Some(&profile) {
+            self.apps.entry(app.clone()).or_default().profile = Some(profile);
+            self.disturb_app(now, app);
+        }
     }
 
     /// What the user orders for an app.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use aire_types::{
-    AppName, Candidate, Class, Estimate, Ineligible, Instance, Override, Path, RouteId, SecurityLevel,
-    Snapshot, Source, Time,
+    AppName, AppProfile, Candidate, Class, Estimate, Ineligible, Instance, Needs, Override, Path, Priority,
+    RouteId, SecurityLevel, Snapshot, Source, Time,
 };
 
 use super::Brain;
@@ -17,6 +17,12 @@ const SAME_ZONE_MS: f64 = 5.0;
 impl Brain {
     pub(super) fn overrides(&self, app: &AppName) -> Override {
         self.apps.get(app).map(|app| app.overrides.clone()).unwrap_or_default()
+    }
+
+    /// What counts on the way to an app: the stricter of our own app's profile and of its own.
+    pub(super) fn wants(&self, app: &AppName) -> AppProfile {
+        let of_app = self.apps.get(app).and_then(|app| app.profile.as_ref());
+        of_app.map_or_else(|| self.own.clone(), |profile| self.own.calling(profile))
     }
 
     pub(super) fn security(&self, app: &AppName) -> SecurityLevel {
@@ -34,7 +40,8 @@ impl Brain {
         current: Option<(RouteId, Time)>,
         hold_until: Time,
     ) -> Snapshot {
-        let (overrides, security) = (self.overrides(app), self.security(app));
+        let AppProfile { needs, security, priority, .. } = self.wants(app);
+        let overrides = self.overrides(app);
         let mut candidates = Vec::new();
         for instance in instances {
             let in_use = current.as_ref().map(|(route, _)| route).filter(|route| route.instance == *instance);
@@ -53,7 +60,7 @@ impl Brain {
             candidates.iter_mut().filter(untried).for_each(|candidate| candidate.ineligible = None);
         }
         candidates.sort_by(|a, b| a.route.cmp(&b.route));
-        Snapshot { at: now, class, security, overrides, current, hold_until, candidates }
+        Snapshot { at: now, class, security, needs, priority, overrides, current, hold_until, candidates }
     }
 
     fn candidates(
@@ -157,6 +164,8 @@ impl Brain {
             at: now,
             class,
             security: self.security(app),
+            needs: Needs::default(),
+            priority: Priority::NORMAL,
             overrides: self.overrides(app),
             current: None,
             hold_until: Time::ZERO,

@@ -1,8 +1,8 @@
 //! Seeded snapshots and artefacts for tests.
 
 use aire_types::{
-    AppName, Candidate, Class, Estimate, Instance, NodeName, Override, Path, Random, RouteId, SecurityLevel,
-    Snapshot, Source, Time,
+    AppName, Candidate, Class, Estimate, Instance, Needs, NodeName, Override, Path, Priority, Random,
+    RouteId, SecurityLevel, Snapshot, Source, Time,
 };
 
 use super::{Artefact, COUNT, Golden, Network, Range, WEIGHTS};
@@ -48,6 +48,8 @@ pub(crate) fn snapshot(direct: f64, relays: &[f64]) -> Snapshot {
         at: NOW,
         class: Class::Interactive,
         security: SecurityLevel::Normal,
+        needs: Needs::default(),
+        priority: Priority::NORMAL,
         overrides: Override::default(),
         current,
         hold_until: Time::ZERO,

@@ -2,6 +2,7 @@
 
 mod model;
 mod probing;
+mod profiles;
 mod rule;
 mod simulation;
 mod world;
