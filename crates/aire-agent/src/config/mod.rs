@@ -8,9 +8,7 @@ mod raw;
 pub use history::History;
 pub use identity::IdentityFrom;
 pub use model::ModelFrom;
-pub use raw::{
-    ProxyProtocol, RawApp, RawConfig, RawHistory, RawIdentity, RawModel, RawRelay, RawTo,
-};
+pub use raw::{ProxyProtocol, RawApp, RawConfig, RawHistory, RawIdentity, RawModel, RawRelay, RawTo};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

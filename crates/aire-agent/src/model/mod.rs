@@ -5,5 +5,5 @@ mod envelope;
 mod source;
 
 pub use envelope::ModelError;
-pub(crate) use envelope::{is_key, open_model};
+pub(crate) use envelope::is_key;
 pub(crate) use source::{ModelSource, check, first, watch};

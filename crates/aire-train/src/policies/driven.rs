@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use aire_brain::{Evidence, Policy as BrainPolicy, Rule, Sample};
 use aire_types::{
-    AppName, Candidate, Class, Estimate, Instance, NodeName, Override, Path, Random, RouteId, SecurityLevel,
-    Snapshot, Source, Time,
+    AppName, Candidate, Class, Estimate, Instance, Needs, NodeName, Override, Path, Priority, Random,
+    RouteId, SecurityLevel, Snapshot, Source, Time,
 };
 
 use super::bench::Calendar;
@@ -228,6 +228,8 @@ impl Driver<'_> {
             at: now,
             class,
             security: SecurityLevel::Normal,
+            needs: Needs::default(),
+            priority: Priority::NORMAL,
             overrides: Override::default(),
             current: Some((route(destination.current), destination.since)),
             hold_until: destination.hold,

@@ -8,6 +8,8 @@ mod copies;
 mod datagrams;
 mod draining;
 mod ends;
+mod history;
+mod models;
 mod notices;
 mod operator;
 mod ports;
