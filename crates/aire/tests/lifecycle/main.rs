@@ -8,7 +8,6 @@ mod copies;
 mod datagrams;
 mod draining;
 mod ends;
-mod history;
 mod models;
 mod notices;
 mod operator;
