@@ -347,7 +347,7 @@ pub(crate) struct Eval {
     /// A folder with recordings and the trace.toml that describes them, or a folder of such folders
     #[arg(long, value_name = "DIR")]
     pub(crate) traces: PathBuf,
-    /// Compare this model too
+    /// Compare the network in this file too, as model-network
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
     /// Print one JSON document (for a folder of folders a list of them)

@@ -215,7 +215,9 @@ mod tests {
         let document = include_str!("../../../docs/operations.md");
         let example = document.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
         Config::resolve(RawConfig::parse(example, "docs/operations.md".as_ref()).unwrap()).unwrap();
-        for (table, hidden) in [("", &["underlay"][..]), ("[relay]\n", &[]), ("[history]\n", &[]), ("[model]\n", &[])] {
+        for (table, hidden) in
+            [("", &["underlay"][..]), ("[relay]\n", &[]), ("[history]\n", &[]), ("[model]\n", &[])]
+        {
             let error = RawConfig::parse(&format!("{table}unknown = 0"), "test".as_ref()).unwrap_err();
             let error = error.to_string();
             let (_, keys) = error.split_once("expected ").unwrap();

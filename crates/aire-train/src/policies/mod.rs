@@ -62,12 +62,12 @@ pub fn baselines() -> Vec<Entry> {
     kept.chain(makers.iter().map(|make| Entry::unlimited(*make))).chain(stages()).collect()
 }
 
-/// The scouts with less than all their stages: what each of them is worth.
+/// The model with less than all its stages: what each of them is worth.
 fn stages() -> impl Iterator<Item = Entry> {
     let stages = [
-        ("scouts-averages", Stages { shrink: false, adapt: false, published: true }),
-        ("scouts-shrunk", Stages { shrink: true, adapt: false, published: true }),
-        ("scouts-unpublished", Stages { published: false, ..Stages::ALL }),
+        ("model-averages", Stages { shrink: false, adapt: false, published: true }),
+        ("model-shrunk", Stages { shrink: true, adapt: false, published: true }),
+        ("model-unpublished", Stages { published: false, ..Stages::ALL }),
     ];
     stages.into_iter().map(|(name, stages)| Entry::kept(move || Box::new(Scouts::with(name, stages))))
 }

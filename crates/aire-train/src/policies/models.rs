@@ -21,7 +21,8 @@ pub enum ModelError {
     Artefact(#[from] ArtefactError),
 }
 
-/// The model in `file` on top of the rule, called `model`, under the budget and without one.
+/// The network in `file` on top of the rule and its choice of relays, called `model-network`, under the budget and without one.
+/// It has its own rows: `model` stays what it is without a file until a network adds something to it.
 ///
 /// # Errors
 /// Where the file holds no model that this program understands.
@@ -30,7 +31,7 @@ pub fn models(file: &Path) -> Result<Vec<Entry>, ModelError> {
     let artefact = Artefact::decode(unseal(&bytes).ok_or(ModelError::Unsigned)?)?;
     let make = move || -> Box<dyn crate::replay::Policy> {
         let artefact = artefact.clone();
-        Box::new(Driven::new("model", Box::new(move |_| Box::new(Learned::new(artefact.clone())))))
+        Box::new(Driven::new("model-network", Box::new(move |_| Box::new(Learned::new(artefact.clone())))))
     };
     Ok(vec![Entry::kept(make.clone()), Entry::unlimited(make)])
 }
@@ -48,7 +49,7 @@ mod tests {
         let mut sealed = key.seal(&Artefact::untrained("m").encode());
         std::fs::write(&file, &sealed).unwrap();
         let names: Vec<String> = models(&file).unwrap().into_iter().map(|entry| entry.name).collect();
-        assert_eq!(names, ["model", "model-unlimited"]);
+        assert_eq!(names, ["model-network", "model-network-unlimited"]);
         sealed[200] ^= 1;
         std::fs::write(&file, &sealed).unwrap();
         assert!(matches!(models(&file), Err(ModelError::Unsigned)));

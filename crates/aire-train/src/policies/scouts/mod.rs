@@ -35,9 +35,9 @@ pub struct Scouts {
 }
 
 impl Scouts {
-    /// The policy with all stages, called `scouts`.
+    /// The policy with all stages: what is called `model`.
     pub fn new() -> Self {
-        Scouts::with("scouts", Stages::ALL)
+        Scouts::with("model", Stages::ALL)
     }
 
     /// The policy with some stages, for the ablation.
