@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aire_types::{Class, Decision, Ineligible, Path, Snapshot, Source, Time};
 
-use crate::estimate::{Evidence, Measured, Sample};
+use crate::estimate::{Evidence, Measured, Sample, millis};
 use crate::outcome::{Tally, Tracks, Watch};
 use crate::topology::Refusal;
 
@@ -20,6 +20,18 @@ const FIRST_MISSES: u32 = 3;
 const ALERT: u32 = 6;
 /// Payload this young proves a path alive whatever probes say.
 const ALIVE: Duration = Duration::from_secs(2);
+/// What was measured and is no news is seen by a decision after this.
+const CALM: Duration = Duration::from_secs(5);
+/// Until a route that may be better has answered so often every answer is news.
+const PROVEN: u32 = 16;
+/// An average that is longer by this share may still be that of a better path.
+const HOPE: f64 = 1.2;
+/// An average that moved by this share and so many milliseconds is news.
+const MOVED: f64 = 0.01;
+const MOVED_LEAST_MS: f64 = 0.5;
+/// So is a round trip that is so far from the average.
+const FAR: f64 = 0.2;
+const FAR_LEAST_MS: f64 = 5.0;
 /// A link whose round trip fell to this share, and by so many milliseconds more, says that its path may be better.
 const FELL: f64 = 0.9;
 const FELL_LEAST_MS: f64 = 2.0;
@@ -65,6 +77,8 @@ pub(crate) struct Route {
     left_until: Time,
     /// It was left or silent before: its silence is no longer ignorance.
     fell: bool,
+    /// The average that the last decision saw, milliseconds.
+    seen_ms: f64,
 }
 
 impl Route {
@@ -86,6 +100,23 @@ impl Route {
             refusals: 0,
             left_until: Time::ZERO,
             fell: false,
+            seen_ms: 0.0,
+        }
+    }
+
+    /// Could `sample`, which was just taken in, change a decision? In a calm network most could not. `beats` says whether
+    /// such an average may be better than what is in use.
+    fn is_news(&self, now: Time, sample: Sample, beats: impl Fn(f64) -> bool) -> bool {
+        let mean = self.evidence.mean_ms(now);
+        let beyond = |value: f64, share: f64, least: f64| {
+            (value - self.seen_ms).abs() > least.max(share * self.seen_ms)
+        };
+        let count = self.evidence.count();
+        match sample {
+            _ if count < PROVEN && (count == 1 || beats(mean)) => true,
+            Sample::Rtt(rtt) => beyond(mean, MOVED, MOVED_LEAST_MS) || beyond(millis(rtt), FAR, FAR_LEAST_MS),
+            Sample::Packets { lost, .. } => lost > 0,
+            Sample::Lost | Sample::Waiting(_) | Sample::Transfer { .. } => true,
         }
     }
 
@@ -216,7 +247,9 @@ impl Route {
         }
     }
 
-    pub(crate) fn measured(&self, now: Time) -> Measured {
+    /// What is known of it, for a decision.
+    pub(crate) fn measured(&mut self, now: Time) -> Measured {
+        self.seen_ms = self.evidence.mean_ms(now);
         let patience = self.evidence.patience(now);
         let ages = self.flights.iter().map(|(_, at)| now.since(*at));
         let overdue = ages.clone().filter(|age| *age > patience);
@@ -253,8 +286,11 @@ pub(crate) struct Destination {
     pub(crate) choices: BTreeMap<Class, Choice>,
     pub(crate) since: Time,
     pub(crate) rotate_at: Time,
-    /// There are measurements that no decision has seen.
+    /// There is news that no decision has seen.
     pub(crate) dirty: bool,
+    /// There are measurements that no decision has seen.
+    unseen: bool,
+    reviewed_at: Time,
     /// The decision whose outcome is being measured.
     pub(crate) watch: Option<Watch>,
     /// The class of the last watch.
@@ -270,6 +306,8 @@ impl Destination {
             since: now,
             rotate_at: now,
             dirty: true,
+            unseen: false,
+            reviewed_at: now,
             watch: None,
             watched: None,
         }
@@ -278,6 +316,31 @@ impl Destination {
     pub(crate) fn disturb(&mut self) {
         self.dirty = true;
         self.choices.values_mut().for_each(|choice| choice.stale = true);
+    }
+
+    /// `sample` of the route over `path` was taken in.
+    pub(crate) fn hear(&mut self, now: Time, path: &Path, sample: Sample, source: Source) {
+        let used = || self.routes.values().filter(|route| route.role == Role::Used);
+        let beats = |ms: f64| used().all(|route| ms < HOPE * route.evidence.mean_ms(now));
+        let news = self.routes.get(path).is_none_or(|route| route.is_news(now, sample, beats));
+        self.unseen = true;
+        self.dirty |= news || source == Source::Claimed;
+    }
+
+    /// Must its decisions be made again? True once for what happened so far.
+    pub(crate) fn take_review(&mut self, now: Time) -> bool {
+        // what chance or a hold put off is not settled by silence
+        let open = |choice: &Choice| choice.decision.propensity < 1.0 || choice.hold_until > now;
+        let ripe = |watch: &Watch| watch.is_ripe(now);
+        let later = || {
+            let calm = now.since(self.reviewed_at) >= CALM;
+            calm || self.watch.as_ref().is_some_and(ripe) || self.choices.values().any(open)
+        };
+        let due = self.dirty || (self.unseen && later());
+        if due {
+            (self.dirty, self.unseen, self.reviewed_at) = (false, false, now);
+        }
+        due
     }
 
     /// The path in use missed an answer: look at the standby before it is needed, and to tell a fault near us.

@@ -80,6 +80,11 @@ impl Watch {
         Some(Watch { at: snapshot.at, class: snapshot.class, predictions, rule, model, expected })
     }
 
+    /// May it be settled by now?
+    pub(crate) fn is_ripe(&self, now: Time) -> bool {
+        now.since(self.at) >= WATCHED
+    }
+
     pub(crate) fn class(&self) -> Class {
         self.class
     }

@@ -50,7 +50,7 @@ pub struct Agent {
     queue: EventQueue<Event>,
     random: Random,
     flows: Vec<Flow>,
-    relays: Vec<usize>,
+    relays: Vec<(usize, NodeName)>,
     links: usize,
     refresh: Duration,
     start: Time,
@@ -79,7 +79,7 @@ impl Agent {
             queue,
             random: Random::new(config.seed),
             flows,
-            relays: config.relays,
+            relays: config.relays.into_iter().map(|node| (node, name(node))).collect(),
             links: config.links,
             refresh: config.refresh,
             start: config.start,
@@ -149,8 +149,8 @@ impl Agent {
             draining: false,
             rtt_ms: network.link_ms(self.node, flow.to),
         };
-        let relay = |(index, node): (usize, &usize)| {
-            let mut relay = RelayInfo::new(name(*node));
+        let relay = |(index, (node, name)): (usize, &(usize, NodeName))| {
+            let mut relay = RelayInfo::new(name.clone());
             relay.zone = format!("z{}", network.zone(*node));
             relay.load = heard.get(*node).copied().flatten()?;
             relay.rtt_ms = if index < self.links { network.link_ms(self.node, *node) } else { None };

@@ -137,10 +137,9 @@ impl Brain {
             self.renew_portfolio(now, instance);
         }
         let Some(destination) = self.destinations.get_mut(instance) else { return false };
-        if !(new || destination.dirty) {
+        if !destination.take_review(now) && !new {
             return new;
         }
-        destination.dirty = false;
         destination.routes.values_mut().for_each(|route| route.role = Role::Far);
         let mut classes: Vec<_> = destination.choices.keys().copied().collect();
         if classes.is_empty() {
@@ -160,14 +159,12 @@ impl Brain {
         if self.prober.due_at > now {
             return;
         }
-        loop {
+        // who waits longest is asked when there is a token to spend: looking costs more than probing
+        while self.prober.has_token(now) {
             let (most_overdue, next) = self.most_overdue(now);
             self.prober.due_at = next;
             let Some(route) = most_overdue else { return };
             self.prober.due_at = now;
-            if !self.prober.has_token(now) {
-                return;
-            }
             self.send_probe(now, route);
         }
     }

@@ -112,7 +112,7 @@ impl Brain {
         let Some(state) = self.route_mut(route) else { return };
         let revived = state.add(now, sample, source);
         if let Some(destination) = self.destinations.get_mut(&route.instance) {
-            destination.dirty = true;
+            destination.hear(now, &route.path, sample, source);
         }
         if matches!(sample, Sample::Rtt(_)) && source != Source::Claimed {
             self.answered_at = now;

@@ -74,6 +74,7 @@ impl Brain {
     ) {
         let Some(mut destination) = self.destinations.remove(instance) else { return };
         let info = self.instances.get(instance);
+        into.reserve(destination.routes.len());
         let near = info.is_some_and(|info| !info.zone.is_empty() && info.zone == self.config.zone);
         for (path, route) in &mut destination.routes {
             let measured = route.measured(now);

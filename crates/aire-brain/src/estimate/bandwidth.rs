@@ -21,6 +21,17 @@ pub(crate) struct Bandwidth {
 }
 
 impl Bandwidth {
+    pub(crate) const fn new() -> Self {
+        Bandwidth {
+            best: [0.0; BUCKETS],
+            bucket: 0,
+            bucket_at: Time::ZERO,
+            deviation: 0.0,
+            count: 0,
+            at: Time::ZERO,
+        }
+    }
+
     pub(crate) fn add(&mut self, now: Time, bytes: u64, elapsed: Duration) {
         if bytes < SHORTEST || elapsed.is_zero() {
             return;

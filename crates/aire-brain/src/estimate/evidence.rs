@@ -18,9 +18,12 @@ struct Witness {
     waiting: Option<(Time, Duration)>,
 }
 
+/// Who has said nothing.
+static SILENT: Witness = Witness::new();
+
 impl Witness {
-    fn new() -> Self {
-        Witness { rtt: Rtt::new(), loss: Loss::default(), bandwidth: Bandwidth::default(), waiting: None }
+    const fn new() -> Self {
+        Witness { rtt: Rtt::new(), loss: Loss::new(), bandwidth: Bandwidth::new(), waiting: None }
     }
 
     fn add(&mut self, now: Time, sample: Sample) {
@@ -45,9 +48,10 @@ impl Witness {
 /// All that was measured of one path, by payload and by probes, and what others claim.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    payload: Witness,
+    /// Of most paths there is none.
+    payload: Option<Box<Witness>>,
     probe: Witness,
-    claimed: Witness,
+    claimed: Option<Box<Witness>>,
     /// Answers missing in a row.
     misses: u32,
 }
@@ -76,16 +80,24 @@ impl Default for Evidence {
 impl Evidence {
     /// Nothing was measured yet.
     pub fn new() -> Self {
-        Evidence { payload: Witness::new(), probe: Witness::new(), claimed: Witness::new(), misses: 0 }
+        Evidence { payload: None, probe: Witness::new(), claimed: None, misses: 0 }
+    }
+
+    fn payload(&self) -> &Witness {
+        self.payload.as_deref().unwrap_or(&SILENT)
+    }
+
+    fn claimed(&self) -> &Witness {
+        self.claimed.as_deref().unwrap_or(&SILENT)
     }
 
     /// One more measurement.
     pub fn add(&mut self, now: Time, sample: Sample, source: Source) {
         let own = source != Source::Claimed;
         let witness = match source {
-            Source::Payload => &mut self.payload,
+            Source::Payload => self.payload.get_or_insert_with(|| Box::new(Witness::new())),
             Source::Probe => &mut self.probe,
-            Source::Claimed => &mut self.claimed,
+            Source::Claimed => self.claimed.get_or_insert_with(|| Box::new(Witness::new())),
         };
         witness.add(now, sample);
         match sample {
@@ -106,7 +118,8 @@ impl Evidence {
 
     /// Forgets round trips: after an outage a path proves itself anew. Loss is remembered, it fades by itself.
     pub(crate) fn doubt(&mut self) {
-        for witness in [&mut self.payload, &mut self.probe, &mut self.claimed] {
+        let others = [&mut self.payload, &mut self.claimed].into_iter().filter_map(|who| who.as_deref_mut());
+        for witness in others.chain([&mut self.probe]) {
             witness.rtt = Rtt::new();
             witness.waiting = None;
         }
@@ -114,7 +127,9 @@ impl Evidence {
 
     /// Forgets loss: what an outage swallowed says nothing of the time after it.
     pub(crate) fn forgive(&mut self) {
-        self.payload.loss = Loss::default();
+        if let Some(payload) = &mut self.payload {
+            payload.loss = Loss::default();
+        }
         self.probe.loss = Loss::default();
     }
 
@@ -125,7 +140,7 @@ impl Evidence {
     /// Round trips measured by payload or probes.
     pub fn count(&self) -> u32 {
         let of = |witness: &Witness| witness.rtt.estimate(Source::Probe).count;
-        of(&self.payload).saturating_add(of(&self.probe))
+        of(self.payload()).saturating_add(of(&self.probe))
     }
 
     /// Average round trip of the source that counts, milliseconds.
@@ -136,7 +151,7 @@ impl Evidence {
     /// When payload or probes last gave a round trip.
     pub(crate) fn at(&self) -> Time {
         let of = |witness: &Witness| witness.rtt.estimate(Source::Probe).at;
-        of(&self.payload).max(of(&self.probe))
+        of(self.payload()).max(of(&self.probe))
     }
 
     /// Do the last probes look as if the path had become better?
@@ -145,7 +160,7 @@ impl Evidence {
     }
 
     pub(crate) fn payload_at(&self) -> Option<Time> {
-        let estimate = self.payload.rtt.estimate(Source::Payload);
+        let estimate = self.payload().rtt.estimate(Source::Payload);
         (estimate.count > 0).then_some(estimate.at)
     }
 
@@ -156,16 +171,16 @@ impl Evidence {
 
     /// The source that counts: payload while it is fresh, unless fresh probes look worse.
     fn main(&self, now: Time) -> (&Witness, Source) {
-        let payload = self.payload.rtt.estimate(Source::Payload);
+        let payload = self.payload().rtt.estimate(Source::Payload);
         let probe = self.probe.rtt.estimate(Source::Probe);
-        let use_payload = match (self.payload.is_fresh(now), self.probe.is_fresh(now)) {
+        let use_payload = match (self.payload().is_fresh(now), self.probe.is_fresh(now)) {
             (true, true) => payload.value >= probe.value,
             (true, false) => true,
             (false, true) => false,
             (false, false) => probe.count == 0 || payload.at > probe.at,
         };
         if use_payload && payload.count > 0 {
-            (&self.payload, Source::Payload)
+            (self.payload(), Source::Payload)
         } else {
             (&self.probe, Source::Probe)
         }
@@ -185,7 +200,7 @@ impl Evidence {
             loss: self.loss(now, overdue),
             bandwidth: self.bandwidth(),
         };
-        let waiting = [self.payload.waiting, self.probe.waiting]
+        let waiting = [self.payload().waiting, self.probe.waiting]
             .into_iter()
             .flatten()
             .map(|(at, age)| age.saturating_add(now.since(at)))
@@ -201,17 +216,17 @@ impl Evidence {
     }
 
     fn loss(&self, now: Time, overdue: u32) -> Estimate {
-        let pooled = self.payload.loss.pooled(&self.probe.loss, now).estimate(now, overdue, Source::Probe);
-        if self.payload.loss.count() < PLENTY {
+        let pooled = self.payload().loss.pooled(&self.probe.loss, now).estimate(now, overdue, Source::Probe);
+        if self.payload().loss.count() < PLENTY {
             let probe = self.probe.loss.estimate(now, overdue, Source::Probe);
             return if probe.value > pooled.value { probe } else { pooled };
         }
-        let payload = self.payload.loss.estimate(now, 0, Source::Payload);
+        let payload = self.payload().loss.estimate(now, 0, Source::Payload);
         if payload.value > pooled.value { payload } else { pooled }
     }
 
     fn bandwidth(&self) -> Estimate {
-        let payload = self.payload.bandwidth.estimate(Source::Payload);
+        let payload = self.payload().bandwidth.estimate(Source::Payload);
         let probe = self.probe.bandwidth.estimate(Source::Probe);
         if payload.count > 0 && (probe.count == 0 || payload.at + FRESH >= probe.at) {
             payload
@@ -222,16 +237,16 @@ impl Evidence {
 
     /// What others say may only make a measured path look worse.
     fn worsen(&self, now: Time, measured: &mut Measured) {
-        let rtt = self.claimed.rtt.estimate(Source::Claimed);
-        if self.claimed.is_fresh(now) && rtt.value > measured.rtt.value && measured.rtt.count > 0 {
+        let rtt = self.claimed().rtt.estimate(Source::Claimed);
+        if self.claimed().is_fresh(now) && rtt.value > measured.rtt.value && measured.rtt.count > 0 {
             measured.tail_ms += rtt.value - measured.rtt.value;
             measured.rtt = Estimate { count: measured.rtt.count, ..rtt };
         }
-        let loss = self.claimed.loss.estimate(now, 0, Source::Claimed);
+        let loss = self.claimed().loss.estimate(now, 0, Source::Claimed);
         if loss.value > measured.loss.value {
             measured.loss = Estimate { count: measured.loss.count, ..loss };
         }
-        let bandwidth = self.claimed.bandwidth.estimate(Source::Claimed);
+        let bandwidth = self.claimed().bandwidth.estimate(Source::Claimed);
         let slower = bandwidth.value < measured.bandwidth.value && now.since(bandwidth.at) <= FRESH;
         if bandwidth.count > 0 && measured.bandwidth.count > 0 && slower {
             measured.bandwidth = bandwidth;

@@ -19,6 +19,10 @@ pub(crate) struct Loss {
 }
 
 impl Loss {
+    pub(crate) const fn new() -> Self {
+        Loss { sent: 0.0, lost: 0.0, at: Time::ZERO }
+    }
+
     pub(crate) fn add(&mut self, now: Time, sent: u32, lost: u32) {
         *self = self.faded(now);
         self.sent += f64::from(sent);
@@ -31,6 +35,9 @@ impl Loss {
     }
 
     fn faded(mut self, now: Time) -> Self {
+        if self.sent == 0.0 {
+            return self;
+        }
         let keep = (-now.since(self.at).as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2();
         self.sent *= keep;
         self.lost *= keep;

@@ -33,7 +33,7 @@ pub(crate) struct Rtt {
 }
 
 impl Rtt {
-    pub(crate) fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Rtt {
             mean: 0.0,
             deviation: 0.0,
