@@ -130,6 +130,7 @@ pub(crate) async fn publish_profile(agent: Arc<Agent>) {
             app: agent.own_record.app(),
             authority: agent.authority.is_some(),
             draining: agent.is_draining(),
+            ..RecordBody::default()
         };
         agent.control(|now, control| {
             control.publish(now, body);

@@ -19,10 +19,12 @@ pub struct Config {
     pub portfolio: usize,
     /// After a change for improvement, no other for about this long.
     pub dwell: Duration,
+    /// Scouts propose relays, by what was measured and what others publish; else short legs and chance do.
+    pub scouts: bool,
 }
 
 impl Config {
-    /// The defaults for `node`: 4 kbit/s, 8 relays, 10 s of dwell.
+    /// The defaults for `node`: 4 kbit/s, 8 relays, 10 s of dwell, no scouts.
     pub fn new(node: NodeName, seed: u64) -> Self {
         Config {
             node,
@@ -32,6 +34,7 @@ impl Config {
             probe_burst: 96,
             portfolio: 8,
             dwell: Duration::from_secs(10),
+            scouts: false,
         }
     }
 }

@@ -22,6 +22,7 @@ mod portfolio;
 mod probe;
 pub mod relays;
 mod rule;
+mod scouting;
 mod snapshot;
 mod topology;
 

@@ -1,4 +1,4 @@
-use aire_types::{Class, Instance, Path, RouteId};
+use aire_types::{Class, Instance, NodeName, Path, RouteId};
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +9,11 @@ pub enum Output {
         id: u64,
         /// Along which route; a circuit has to be negotiated where there is none.
         route: RouteId,
+    },
+    /// Measure the round trip to a node that is a landmark, by a link or however; answer with `handle_leg`, or not at all.
+    Measure {
+        /// Which.
+        node: NodeName,
     },
     /// The best path or the standby changed: ask `rank_paths` again.
     Rerank {

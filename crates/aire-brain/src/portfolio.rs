@@ -23,6 +23,36 @@ pub(crate) fn pick(
     let mut picked: BTreeSet<&NodeName> = BTreeSet::new();
     lowest(&open, room.div_ceil(2), |relay| relay.legs_to(to), &mut picked);
     lowest(&open, (room / 4).min(room - picked.len()), |relay| relay.rtt_ms, &mut picked);
+    draw(relays, &open, have, room, &mut picked, random);
+    picked.into_iter().cloned().collect()
+}
+
+/// Picks up to `room` of `relays` that are not in `have` by chance, one per zone that is not there yet first.
+pub(crate) fn chance(
+    relays: &BTreeMap<&NodeName, &RelayInfo>,
+    have: &BTreeSet<NodeName>,
+    room: usize,
+    random: &mut Random,
+) -> Vec<NodeName> {
+    let open: Vec<&RelayInfo> =
+        relays.values().filter(|relay| !have.contains(&relay.node)).copied().collect();
+    if open.len() <= room {
+        return open.iter().map(|relay| relay.node.clone()).collect();
+    }
+    let mut picked: BTreeSet<&NodeName> = BTreeSet::new();
+    draw(relays, &open, have, room, &mut picked, random);
+    picked.into_iter().cloned().collect()
+}
+
+/// Fills `picked` with relays of `open`, of which there are at least `room`, by chance.
+fn draw<'a>(
+    relays: &BTreeMap<&NodeName, &'a RelayInfo>,
+    open: &[&'a RelayInfo],
+    have: &BTreeSet<NodeName>,
+    room: usize,
+    picked: &mut BTreeSet<&'a NodeName>,
+    random: &mut Random,
+) {
     let mut zones: BTreeSet<&str> =
         have.iter().filter_map(|node| Some(relays.get(node)?.zone.as_str())).collect();
     zones.extend(open.iter().filter(|relay| picked.contains(&relay.node)).map(|relay| relay.zone.as_str()));
@@ -39,7 +69,6 @@ pub(crate) fn pick(
     while picked.len() < room {
         picked.insert(&open[random.below(open.len())].node);
     }
-    picked.into_iter().cloned().collect()
 }
 
 /// Adds to `picked` the `count` relays with the lowest `value`.

@@ -75,6 +75,11 @@ impl Prober {
         self.tokens >= 0.999
     }
 
+    /// Something else than a probe of a route costs as much as one.
+    pub(crate) fn spend(&mut self) {
+        self.tokens = (self.tokens - 1.0).max(0.0);
+    }
+
     /// When the next probe may leave.
     fn token_at(&self) -> Time {
         let missing = ((1.0 - self.tokens) / self.per_second).max(0.0);
@@ -82,7 +87,7 @@ impl Prober {
     }
 
     pub(crate) fn launch(&mut self, now: Time, route: RouteId, patience: Duration) -> u64 {
-        self.tokens = (self.tokens - 1.0).max(0.0);
+        self.spend();
         self.last_id += 1;
         let give_up = now + Duration::from_secs(3);
         self.give_up_at = self.give_up_at.min(give_up);

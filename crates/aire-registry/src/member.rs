@@ -109,5 +109,6 @@ pub(crate) fn same_but_for_load(one: &RecordBody, other: &RecordBody) -> bool {
 fn steady(body: &RecordBody) -> RecordBody {
     let node =
         NodeProfile { cpu_load: 0.0, memory_free_mib: 0, bandwidth_used_mbps: 0.0, ..body.node.clone() };
-    RecordBody { node, ..body.clone() }
+    // what it measured goes along with the next record, and makes none by itself
+    RecordBody { node, legs: Default::default(), ..body.clone() }
 }

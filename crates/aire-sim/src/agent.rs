@@ -213,6 +213,7 @@ impl Agent {
         while let Some(output) = self.brain.poll_output() {
             match output {
                 Output::Probe { id, route } => self.probe(now, id, &route, network),
+                Output::Measure { node } => self.measure(&node, network),
                 Output::Rerank { instance, class } => self.rerank(now, &instance, class, network),
                 Output::Event(_) => {}
             }
@@ -223,6 +224,15 @@ impl Agent {
         let asked = |flow: &Flow| flow.instance == *instance && flow.class == class;
         if let Some(index) = self.flows.iter().position(asked) {
             self.steer(now, index, network);
+        }
+    }
+
+    /// A landmark is measured as any path is; the answer is there at once, as nobody waits for it.
+    fn measure(&mut self, node: &NodeName, network: &Network) {
+        let Some(to) = number(node).filter(|to| *to < network.nodes()) else { return };
+        self.meter.probes += 1;
+        if let Some(rtt) = network.state(&network.route(self.node, &[], to)).draw(&mut self.random) {
+            self.brain.handle_leg(node, rtt);
         }
     }
 

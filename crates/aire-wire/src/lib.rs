@@ -24,7 +24,7 @@ pub use notice::{
 };
 pub use preamble::{PREAMBLE_LEN, Preamble, PreambleKind};
 pub use probe::{PROBE_LEN, Probe, ProbeKind};
-pub use record::{Record, RecordBody};
+pub use record::{MAX_LEGS, MAX_LEGS_BYTES, Record, RecordBody};
 pub use request::{Grant, Offer, Refusal, Request};
 
 use std::fmt;

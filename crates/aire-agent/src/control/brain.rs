@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use aire_brain::{Event, InstanceInfo, Output, Policy, RelayInfo, Sample};
 use aire_trace::Origin;
-use aire_types::{AppName, AppProfile, Class, Instance, Override, RouteId, Source, Time};
+use aire_types::{AppName, AppProfile, Class, Instance, NodeName, Override, RouteId, Source, Time};
 
 use super::{Control, Effect};
 use crate::happening::{Happening, Kind};
@@ -85,6 +85,7 @@ impl Control {
             quiet = false;
             match output {
                 Output::Probe { id, route } => self.probe(now, id, &route),
+                Output::Measure { node } => self.measure(now, &node),
                 Output::Rerank { instance, class } => {
                     let paths = self.brain.rank_paths(now, &instance, class);
                     self.effects.push(Effect::Ranking { instance, class, paths });
@@ -98,6 +99,14 @@ impl Control {
             }
         }
         quiet
+    }
+
+    /// The link says how far a landmark is; where there is none, one is opened, and says so when it stands.
+    fn measure(&mut self, now: Time, node: &NodeName) {
+        match self.links.get(node).map(|link| link.stats().rtt) {
+            Some(rtt) => self.brain.handle_leg(node, rtt),
+            None => self.offer_member(now, node),
+        }
     }
 
     fn tell_of(&mut self, event: Event) {
@@ -154,6 +163,11 @@ impl Control {
             })
             .collect();
         self.brain.handle_topology(now, instances, relays);
+        for node in self.brain.watched() {
+            let Some(member) = self.registry.member(&node) else { continue };
+            let legs = member.body.legs.iter().map(|(other, ms)| (other, f64::from(*ms)));
+            self.brain.handle_claims(&node, legs);
+        }
         // of several instances that of the first says what the app needs
         let mut profiles: BTreeMap<AppName, AppProfile> = BTreeMap::new();
         for member in self.registry.members() {

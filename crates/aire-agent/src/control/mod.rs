@@ -163,6 +163,7 @@ impl Control {
         let seed = incarnation.0 ^ hash_of(config.node.as_str());
         let mut brain_config = aire_brain::Config::new(config.node.clone(), seed);
         brain_config.zone.clone_from(&config.zone);
+        brain_config.scouts = config.model.enabled;
         let circuits_config =
             aire_circuit::Config::new(config.node.clone(), identity.mesh.clone(), incarnation);
         let mut control = Control {

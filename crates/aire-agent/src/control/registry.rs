@@ -56,6 +56,7 @@ impl Control {
             }
         }
         body.addresses.truncate(MAX_ADDRESSES);
+        body.set_legs(self.brain.legs());
         self.registry.set_own(now, body);
     }
 
@@ -132,7 +133,7 @@ impl Control {
         self.registry.handle_signed(now, VerifiedRecord { signer, record, body: unsigned.body });
     }
 
-    fn offer_member(&mut self, now: Time, node: &NodeName) {
+    pub(super) fn offer_member(&mut self, now: Time, node: &NodeName) {
         let Some(member) = self.registry.member(node) else { return };
         for address in member.body.addresses.iter().take(MAX_ADDRESSES) {
             self.dialler.offer(now, *address, Some(node), false);

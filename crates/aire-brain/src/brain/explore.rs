@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aire_types::{AppName, Instance, NodeName, Override, Path, RouteId, Time};
+use aire_types::{AppName, Instance, NodeName, Override, Path, Random, RouteId, Time};
 
 use super::{Brain, INSTANCES, NEW, ROUTES};
 use crate::destination::{Destination, Role, Route};
 use crate::output::Output;
 use crate::portfolio;
 use crate::probe::interval;
+use crate::scouting::Scouting;
 use crate::topology::{InstanceInfo, RelayInfo};
 
 use std::time::Duration;
@@ -71,7 +72,8 @@ impl Brain {
         prune(&mut destination, |node| usable.contains_key(node), &ordered);
         let crowded = usable.len() > self.config.portfolio;
         if crowded && destination.rotate_at != destination.since {
-            let spare = self.config.portfolio.saturating_sub(EXPLORED);
+            let kept = self.config.portfolio.saturating_sub(EXPLORED);
+            let spare = kept.saturating_sub(self.eager_for(now, instance, &destination));
             drop_worst(&mut destination, spare, &ordered);
         }
         for path in ordered {
@@ -79,7 +81,11 @@ impl Brain {
         }
         let have = singles(&destination);
         let room = self.config.portfolio.saturating_sub(have.len());
-        for node in portfolio::pick(&usable, &instance.node, &have, room, &mut self.random) {
+        let picked = match self.scouting.as_deref() {
+            Some(scouting) => scouted(scouting, &usable, &instance.node, &have, room, &mut self.random),
+            None => portfolio::pick(&usable, &instance.node, &have, room, &mut self.random),
+        };
+        for node in picked {
             destination.routes.insert(Path::via(node), Route::new());
         }
         add_pairs(now, &mut destination, &usable, &instance.node);
@@ -214,6 +220,27 @@ impl Brain {
     }
 }
 
+/// Relays for the room beside `have`: those that the scouts propose, and at least one by chance.
+fn scouted(
+    scouting: &Scouting,
+    usable: &BTreeMap<&NodeName, &RelayInfo>,
+    to: &NodeName,
+    have: &BTreeSet<NodeName>,
+    room: usize,
+    random: &mut Random,
+) -> Vec<NodeName> {
+    let by_chance = if have.is_empty() { EXPLORED } else { 1 };
+    let mut picked = scouting.proposals(to);
+    picked.retain(|node| usable.contains_key(node) && !have.contains(node));
+    picked.truncate(room.saturating_sub(by_chance));
+    if picked.is_empty() && room > by_chance {
+        return portfolio::pick(usable, to, have, room, random);
+    }
+    let have: BTreeSet<NodeName> = have.iter().chain(&picked).cloned().collect();
+    picked.extend(portfolio::chance(usable, &have, room - picked.len(), random));
+    picked
+}
+
 /// The relays that may be on a path to `to`. A small mesh is shown whole, closed relays with what is wrong with them.
 fn usable<'a>(
     relays: &'a BTreeMap<NodeName, RelayInfo>,
@@ -230,7 +257,7 @@ fn usable<'a>(
     relays.iter().filter(|(_, relay)| open(relay) && relay.node != *to).collect()
 }
 
-fn singles(destination: &Destination) -> BTreeSet<NodeName> {
+pub(super) fn singles(destination: &Destination) -> BTreeSet<NodeName> {
     let single = |path: &Path| match path.relays() {
         [one] => Some(one.clone()),
         _ => None,

@@ -38,6 +38,7 @@ impl Brain {
         let instances = &self.instances;
         self.destinations.retain(|instance, _| instances.contains_key(instance));
         self.follow_interest(now);
+        self.follow_scouts(now);
         self.welcome_relays(now);
         self.hear_links(now);
         self.disturb_all(now);
@@ -109,6 +110,7 @@ impl Brain {
         if matches!(sample, Sample::Lost) && source != Source::Claimed {
             return self.missed(now, route, source);
         }
+        self.tell_scouts(route, sample, source);
         let Some(state) = self.route_mut(route) else { return };
         let revived = state.add(now, sample, source);
         if let Some(destination) = self.destinations.get_mut(&route.instance) {
@@ -134,6 +136,7 @@ impl Brain {
         let silent = to_blame && state.falls_silent(now);
         if to_blame {
             state.add(now, Sample::Lost, source);
+            self.tell_scouts(route, Sample::Lost, source);
         } else if self.unexplained.len() < UNEXPLAINED {
             self.unexplained.push((route.clone(), source));
         }

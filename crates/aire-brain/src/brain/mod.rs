@@ -1,6 +1,7 @@
 mod choose;
 mod explore;
 mod facts;
+mod scouts;
 mod shadow;
 mod view;
 
@@ -23,6 +24,7 @@ use crate::output::Output;
 use crate::policy::Policy;
 use crate::probe::Prober;
 use crate::rule::Rule;
+use crate::scouting::Scouting;
 use crate::topology::{InstanceInfo, RelayInfo};
 
 /// A destination that nobody asked for in this time is forgotten.
@@ -64,6 +66,7 @@ pub struct Brain {
     relays: BTreeMap<NodeName, RelayInfo>,
     destinations: BTreeMap<Instance, Destination>,
     prober: Prober,
+    scouting: Option<Box<Scouting>>,
     outputs: VecDeque<Output>,
     review_at: Time,
     crowd: Crowd,
@@ -100,6 +103,7 @@ impl Brain {
             relays: BTreeMap::new(),
             destinations: BTreeMap::new(),
             prober: Prober::new(config.probe_bits_per_second, config.probe_burst),
+            scouting: config.scouts.then(|| Box::new(Scouting::new(config.node.clone(), config.seed))),
             outputs: VecDeque::new(),
             review_at: Time::NEVER,
             crowd: Crowd::default(),
@@ -131,13 +135,15 @@ impl Brain {
 
     /// When to call [`Brain::handle_timeout`], if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let next = self.review_at.min(self.prober.poll_timeout());
+        let round = self.scouting.as_ref().map_or(Time::NEVER, |scouting| scouting.poll_timeout());
+        let next = self.review_at.min(self.prober.poll_timeout()).min(round);
         (next != Time::NEVER).then_some(next)
     }
 
     /// Time has come.
     pub fn handle_timeout(&mut self, now: Time) {
         self.give_up(now);
+        self.close_round(now);
         if self.review_at <= now {
             self.review(now);
         }

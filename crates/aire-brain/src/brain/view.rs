@@ -139,8 +139,12 @@ impl Brain {
         mask
     }
 
-    /// Round trip that the published legs of a single relay add up to.
+    /// What the scouts expect of the path; without them, the round trip that the published legs of a single relay add up to.
     fn prior(&self, instance: &Instance, path: &Path) -> Option<Estimate> {
+        if let Some(scouting) = &self.scouting {
+            let relay = path.relays().first();
+            return (path.relays().len() < 2).then(|| scouting.forecast(relay, &instance.node)).flatten();
+        }
         let [relay] = path.relays() else { return None };
         let value = self.relays.get(relay)?.legs_to(&instance.node)?;
         Some(Estimate { value, count: 1, source: Source::Claimed, ..Estimate::default() })

@@ -21,6 +21,14 @@ impl Effects {
         }
     }
 
+    /// Room for `nodes` nodes; fewer than there are change nothing.
+    pub fn grow(&mut self, nodes: usize) {
+        let nodes = nodes.max(self.from.len());
+        self.from.resize(nodes, f32::NAN);
+        self.to.resize(nodes, f32::NAN);
+        self.sums.resize(nodes, (0.0, 0));
+    }
+
     /// One more sweep over all known legs; `visit` calls back with (from, to, value) for each.
     pub fn sweep(&mut self, visit: impl Fn(&mut dyn FnMut(usize, usize, f32))) {
         let blank = |effects: &[f32]| effects.iter().all(|effect| effect.is_nan());

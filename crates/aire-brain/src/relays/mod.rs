@@ -9,7 +9,7 @@
 //!
 //! Nodes have numbers here, given by the caller. Figures are relative, so that no distance is learned by heart. Claims of
 //! others choose whom to look at; a path is proposed for use only after own probes, end to end, of it or of others over the same
-//! relay. The agent does not use this module yet: it is measured in the replay first.
+//! relay. The replay measures it on recorded networks; the agent's [`Brain`](crate::Brain) translates names and irregular times for it.
 
 pub mod coverage;
 mod effects;

@@ -35,6 +35,20 @@ impl Proofs {
         Proofs { by_destination: vec![Vec::new(); nodes], word: vec![(0.0, 0.0); nodes] }
     }
 
+    /// Room for `nodes` nodes; fewer than there are change nothing.
+    pub fn grow(&mut self, nodes: usize) {
+        let nodes = nodes.max(self.word.len());
+        self.by_destination.resize(nodes, Vec::new());
+        self.word.resize(nodes, (0.0, 0.0));
+    }
+
+    /// The number stands for another node from now on.
+    pub fn forget(&mut self, node: usize) {
+        self.by_destination[node].clear();
+        self.by_destination.iter_mut().for_each(|proofs| proofs.retain(|proof| proof.relay != node));
+        self.word[node] = (0.0, 0.0);
+    }
+
     /// The relays that were probed towards `to`.
     pub fn towards(&self, to: usize) -> &[Proof] {
         &self.by_destination[to]

@@ -78,6 +78,10 @@ struct Leg {
     last: f32,
 }
 
+impl Leg {
+    const UNKNOWN: Leg = Leg { count: 0.0, mean: f32::NAN, level: f32::NAN, last: f32::NAN };
+}
+
 /// What was known of a leg some rounds ago.
 #[derive(Clone, Copy, Debug)]
 struct Past {
@@ -85,6 +89,10 @@ struct Past {
     mean: f32,
     /// Logarithm of the value of that round less its average; NaN where there was none.
     swing: f32,
+}
+
+impl Past {
+    const UNKNOWN: Past = Past { count: 0.0, mean: f32::NAN, swing: f32::NAN };
 }
 
 /// A node's own direct legs, measured round by round, and a forecast of each for the time when a decision counts.
@@ -102,9 +110,8 @@ pub struct Row {
 impl Row {
     /// Towards `nodes` nodes; forecasts are for `horizon` rounds ahead, at least one.
     pub fn new(nodes: usize, horizon: usize) -> Self {
-        let leg = Leg { count: 0.0, mean: f32::NAN, level: f32::NAN, last: f32::NAN };
         Row {
-            legs: vec![leg; nodes],
+            legs: vec![Leg::UNKNOWN; nodes],
             past: VecDeque::new(),
             horizon: horizon.max(1),
             strength: Strength::default(),
@@ -112,6 +119,19 @@ impl Row {
             square: 0.0,
             pairs: 0.0,
         }
+    }
+
+    /// Room for `nodes` nodes; fewer than there are change nothing.
+    pub fn grow(&mut self, nodes: usize) {
+        let nodes = nodes.max(self.legs.len());
+        self.legs.resize(nodes, Leg::UNKNOWN);
+        self.past.iter_mut().for_each(|past| past.resize(nodes, Past::UNKNOWN));
+    }
+
+    /// The number stands for another node from now on.
+    pub fn forget(&mut self, node: usize) {
+        self.legs[node] = Leg::UNKNOWN;
+        self.past.iter_mut().for_each(|past| past[node] = Past::UNKNOWN);
     }
 
     /// Begins with what history found of the prior's worth.

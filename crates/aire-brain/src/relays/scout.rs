@@ -91,6 +91,25 @@ impl Scout {
         }
     }
 
+    /// Room for `nodes` nodes, where they come and go; fewer than there are change nothing.
+    pub fn grow(&mut self, nodes: usize) {
+        let nodes = nodes.max(self.forecasts.len());
+        self.row.grow(nodes);
+        self.effects.grow(nodes);
+        self.proofs.grow(nodes);
+        self.forecasts.resize(nodes, f32::NAN);
+        self.votes.resize(nodes, 0.0);
+    }
+
+    /// The number stands for another node from now on: nothing is known of that one.
+    pub fn forget(&mut self, node: usize) {
+        self.row.forget(node);
+        self.proofs.forget(node);
+        self.forecasts[node] = f32::NAN;
+        self.votes[node] = 0.0;
+        self.transfer = None;
+    }
+
     /// Begins with what history found of the prior's worth.
     pub fn inherit(&mut self, strength: &Strength) {
         self.inherited = *strength;

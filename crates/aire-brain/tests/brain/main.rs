@@ -4,5 +4,6 @@ mod model;
 mod probing;
 mod profiles;
 mod rule;
+mod scouts;
 mod simulation;
 mod world;

@@ -138,6 +138,7 @@ impl World {
                         self.echoes.insert((self.now + rtt, id), rtt);
                     }
                 }
+                Output::Measure { .. } => {}
                 Output::Rerank { instance, .. } => drop(self.reranked.insert(instance)),
                 Output::Event(event) => {
                     if let Event::Preferred { to, .. } = &event {

@@ -1,0 +1,86 @@
+use crate::relays::Claims;
+
+/// What others say of their direct legs, and what legs to us should be that nobody measured. By number, milliseconds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Word {
+    nodes: usize,
+    said: Vec<f32>,
+    guesses: Vec<f32>,
+}
+
+impl Word {
+    /// Room for `nodes` nodes; fewer than there are change nothing.
+    pub(super) fn grow(&mut self, nodes: usize) {
+        if nodes <= self.nodes {
+            return;
+        }
+        let mut said = vec![f32::NAN; nodes * nodes];
+        for from in 0..self.nodes {
+            let row = &self.said[from * self.nodes..(from + 1) * self.nodes];
+            said[from * nodes..from * nodes + self.nodes].copy_from_slice(row);
+        }
+        (self.said, self.nodes) = (said, nodes);
+        self.guesses.resize(nodes, f32::NAN);
+    }
+
+    /// `from` says nothing any more, and all that was said of it is void where `all`.
+    pub(super) fn clear(&mut self, from: usize, all: bool) {
+        self.said[from * self.nodes..(from + 1) * self.nodes].fill(f32::NAN);
+        if all {
+            (0..self.nodes).for_each(|other| self.said[other * self.nodes + from] = f32::NAN);
+            self.guesses[from] = f32::NAN;
+        }
+    }
+
+    /// `from` says that its leg to `to` takes `ms`. What is no positive number is not said.
+    pub(super) fn say(&mut self, from: usize, to: usize, ms: f64) {
+        let ms = ms as f32;
+        self.said[from * self.nodes + to] = if ms.is_finite() && ms > 0.0 { ms } else { f32::NAN };
+    }
+
+    /// What `from` says, without guesses.
+    pub(super) fn said(&self, from: usize, to: usize) -> f32 {
+        self.said[from * self.nodes + to]
+    }
+
+    /// Does `from` say anything?
+    pub(super) fn speaks(&self, from: usize) -> bool {
+        self.said[from * self.nodes..(from + 1) * self.nodes].iter().any(|leg| leg.is_finite())
+    }
+
+    /// What the leg from us to `to` should be, where it was never measured.
+    pub(super) fn guess(&mut self, to: usize, ms: f32) {
+        self.guesses[to] = ms;
+    }
+}
+
+impl Claims for Word {
+    fn leg(&self, from: usize, to: usize) -> f32 {
+        if from >= self.nodes || to >= self.nodes {
+            return f32::NAN;
+        }
+        let said = self.said(from, to);
+        if to == 0 && said.is_nan() { self.guesses[from] } else { said }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_survives_growth_and_goes_with_who_said_it() {
+        let mut word = Word::default();
+        word.grow(4);
+        word.say(1, 2, 10.0);
+        word.say(2, 1, 20.0);
+        word.say(3, 2, f64::NAN);
+        word.grow(9);
+        assert_eq!((word.leg(1, 2), word.leg(2, 1)), (10.0, 20.0));
+        assert!(word.leg(3, 2).is_nan() && word.leg(8, 1).is_nan() && word.leg(9, 1).is_nan());
+        word.guess(5, 7.0);
+        assert_eq!(word.leg(5, 0), 7.0);
+        word.clear(1, true);
+        assert!(word.leg(1, 2).is_nan() && word.leg(2, 1).is_nan() && !word.speaks(1));
+    }
+}
