@@ -17,6 +17,14 @@ impl Join {
         }
     }
 
+    /// Is `a` better than `b`? False where one is unknown.
+    pub fn better(self, a: f32, b: f32) -> bool {
+        match self {
+            Join::Sum => a < b,
+            Join::Least => a > b,
+        }
+    }
+
     /// What `path` gains over `direct`, relative to direct: above 0 where it is better.
     pub fn gain(self, direct: f32, path: f32) -> f32 {
         match self {
@@ -30,6 +38,14 @@ impl Join {
 pub trait Claims {
     /// Of the leg between two nodes; NaN where nothing is known.
     fn leg(&self, from: usize, to: usize) -> f32;
+
+    /// Of the legs from every node to `to`, by node, each the other way round where only that is known; NaN where nothing is.
+    fn towards(&self, to: usize, legs: &mut [f32]) {
+        for (from, leg) in legs.iter_mut().enumerate() {
+            let way = self.leg(from, to);
+            *leg = if way.is_finite() { way } else { self.leg(to, from) };
+        }
+    }
 }
 
 /// A table of direct legs between numbered nodes.
@@ -48,6 +64,11 @@ impl Legs {
     /// How many nodes there are.
     pub fn nodes(&self) -> usize {
         self.nodes
+    }
+
+    /// All legs from one node; none for a node that does not exist.
+    pub fn row(&self, from: usize) -> &[f32] {
+        self.values.get(from * self.nodes..(from + 1) * self.nodes).unwrap_or_default()
     }
 
     /// Sets one leg. Without effect for nodes that do not exist; what is no positive number is unknown.

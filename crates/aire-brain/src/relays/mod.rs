@@ -14,9 +14,12 @@
 pub mod coverage;
 mod effects;
 mod legs;
+mod likeness;
+mod plan;
 mod proof;
 mod row;
 mod scout;
+mod telling;
 mod transfer;
 
 pub use effects::Effects;

@@ -139,6 +139,13 @@ impl Row {
         self.strength.inherit(strength, strength.samples.min(INHERITED));
     }
 
+    /// The leg was measured `count` times before, with this average and this average of the logarithm.
+    pub fn recall(&mut self, to: usize, count: f32, mean: f32, level: f32) {
+        if count > 0.0 && mean > 0.0 && level.is_finite() {
+            self.legs[to] = Leg { count: count.min(MEMORY), mean, level, last: f32::NAN };
+        }
+    }
+
     /// The measurements of one round, by node, NaN where there is none; `prior` forecasts a leg without its own samples.
     pub fn observe(&mut self, measured: &[f32], prior: impl Fn(usize) -> f32) {
         let before = (self.past.len() >= self.horizon).then(|| self.past.pop_front()).flatten();
@@ -186,6 +193,11 @@ impl Row {
     /// How often the leg was measured, as far as remembered.
     pub fn count(&self, to: usize) -> f32 {
         self.legs[to].count
+    }
+
+    /// Was the leg measured here, not only recalled?
+    pub fn measured(&self, to: usize) -> bool {
+        self.legs[to].last.is_finite()
     }
 
     /// The average of the leg without any prior; NaN where it was never measured.

@@ -5,14 +5,15 @@ use super::{Claims, Effects, Join, Proof, Proofs, Row, Strength, Transfer};
 
 /// A claim is an average itself: it counts for so many own probes more than the prior does.
 const CLAIM: f32 = 64.0;
-/// A path in use is probed again after about so many rounds, however sure it seems.
-const REFRESH: usize = 16;
 /// So many probes in a row without an answer, and a path is not proposed.
-const MISSED: u32 = 2;
+pub(super) const MISSED: u32 = 2;
 /// For so many rounds a new node takes a path on the word of others, where it has measured the first leg itself.
 const PROVISIONAL: usize = 3;
 /// Sweeps of the additive model when it is new.
 const FIRST_SWEEPS: usize = 4;
+/// It is fitted in each of so many rounds, then in one of as many as [`RARELY`]: averages move ever more slowly.
+const OFTEN: usize = 8;
+const RARELY: usize = 4;
 
 /// How a [`Scout`] decides.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,24 +51,37 @@ pub struct Promise {
     pub known: bool,
 }
 
+/// Where all paths to one destination are weighed from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outset {
+    pub(super) to: usize,
+    pub(super) direct: f32,
+    pub(super) strength: f32,
+}
+
 /// Everything about relays at one node: what it measured, what that and the claims of others promise, and whom to probe next.
 #[derive(Clone, Debug)]
 pub struct Scout {
-    me: usize,
-    join: Join,
-    settings: Settings,
+    pub(super) me: usize,
+    pub(super) join: Join,
+    pub(super) settings: Settings,
     /// All rounds are at one moment: nothing has to be measured twice, and no average is in doubt.
-    still: bool,
-    row: Row,
-    effects: Effects,
-    proofs: Proofs,
-    inherited: Strength,
-    transfer: Option<Transfer>,
-    forecasts: Vec<f32>,
-    votes: Vec<f32>,
-    begun: Option<usize>,
-    round: usize,
-    random: Random,
+    pub(super) still: bool,
+    pub(super) row: Row,
+    pub(super) effects: Effects,
+    pub(super) proofs: Proofs,
+    pub(super) inherited: Strength,
+    pub(super) transfer: Option<Transfer>,
+    pub(super) forecasts: Vec<f32>,
+    pub(super) votes: Vec<f32>,
+    pub(super) begun: Option<usize>,
+    pub(super) round: usize,
+    pub(super) random: Random,
+    /// The legs to all nodes: the own forecast, else what was measured before, else what is said of the way back.
+    pub(super) first: Vec<f32>,
+    /// What others were told last, and when; NaN where nothing was.
+    pub(super) told: Vec<(f32, usize)>,
+    pub(super) turn: usize,
 }
 
 impl Scout {
@@ -85,6 +99,9 @@ impl Scout {
             transfer: None,
             forecasts: vec![f32::NAN; nodes],
             votes: vec![0.0; nodes],
+            first: Vec::new(),
+            told: Vec::new(),
+            turn: me,
             begun: None,
             round: 0,
             random: Random::new(seed),
@@ -126,13 +143,30 @@ impl Scout {
         claims: &impl Claims,
     ) {
         let first = self.begun.is_none();
-        self.begun.get_or_insert(round);
+        let age = round.saturating_sub(*self.begun.get_or_insert(round));
         self.round = round;
         self.prove(direct, probes, claims);
         let (me, effects) = (self.me, &self.effects);
         self.row.observe(direct, |to| effects.leg(me, to));
-        self.fit(if first { FIRST_SWEEPS } else { 1 }, claims);
+        if age < OFTEN || age.is_multiple_of(RARELY) {
+            self.fit(if first { FIRST_SWEEPS } else { 1 }, claims);
+        }
         self.forecast();
+        self.reach(claims);
+    }
+
+    /// The leg to `to` was measured `count` times before this scout began, with this average and this average of the logarithm.
+    pub fn recall(&mut self, to: usize, count: f32, mean: f32, level: f32) {
+        self.row.recall(to, count, mean, level);
+    }
+
+    /// Fills in the legs to all relays.
+    pub(super) fn reach(&mut self, claims: &impl Claims) {
+        let nodes = self.forecasts.len();
+        self.first.resize(nodes, f32::NAN);
+        for relay in 0..nodes {
+            self.first[relay] = self.first(relay, claims);
+        }
     }
 
     /// A new node compares itself with `known` ones by the landmarks that it measured.
@@ -228,7 +262,7 @@ impl Scout {
 
     /// What is expected of direct: the own forecast, at a new node what its neighbours see; NaN where neither is known.
     pub fn direct(&self, to: usize, claims: &impl Claims) -> f32 {
-        let own = self.forecasts[to];
+        let own = self.own(to);
         match &self.transfer {
             Some(transfer) if own.is_nan() => transfer.leg(to, claims),
             _ => own,
@@ -237,39 +271,45 @@ impl Scout {
 
     /// What the path over `relay` to `to` promises; `None` where a leg is unknown.
     pub fn promise(&self, relay: usize, to: usize, claims: &impl Claims) -> Option<Promise> {
-        let direct = self.direct(to, claims);
-        self.weigh(relay, to, direct, self.strength(), self.proofs.of(relay, to), claims)
+        let said = [claims.leg(relay, to), claims.leg(to, relay)].into_iter().find(|leg| leg.is_finite());
+        let view = Outset { to, direct: self.direct(to, claims), strength: self.strength() };
+        let (first, said) = (self.first(relay, claims), said.unwrap_or(f32::NAN));
+        self.weigh(view, relay, self.proofs.of(relay, to), first, said)
     }
 
-    fn weigh(
+    pub(super) fn weigh(
         &self,
+        Outset { to, direct, strength }: Outset,
         relay: usize,
-        to: usize,
-        direct: f32,
-        strength: f32,
         proof: Option<&Proof>,
-        claims: &impl Claims,
+        first: f32,
+        said: f32,
     ) -> Option<Promise> {
         if relay == to || relay == self.me {
             return None;
         }
         let proof = proof.filter(|proof| proof.count > 0.0);
-        let (second, said) = self.second(relay, to, strength, proof, claims);
+        let (second, said) = self.second(relay, to, strength, proof, said);
         let path = match (self.join, proof) {
             (Join::Least, Some(proof)) => proof.leg,
-            _ => self.join.path(self.first(relay, claims), second),
+            _ => self.join.path(first, second),
         };
         let (gain, proven) = (self.join.gain(direct, path), proof.is_some());
         gain.is_finite().then_some(Promise { relay, path, gain, proven, known: said || proven })
     }
 
-    /// The leg to the relay: the own forecast, else what the relay says of the way back.
     fn first(&self, relay: usize, claims: &impl Claims) -> f32 {
-        let own = self.forecasts[relay];
+        let own = self.own(relay);
         if own.is_nan() && self.proofs.believes(relay) { claims.leg(relay, self.me) } else { own }
     }
 
-    /// The leg behind the relay: what the relay says, else what the destination says, else the additive model with doubt; moved
+    /// The own forecast, before the first round what was measured earlier.
+    fn own(&self, to: usize) -> f32 {
+        let own = self.forecasts[to];
+        if own.is_nan() { self.row.mean(to) } else { own }
+    }
+
+    /// The leg behind the relay: what is `said` of it, else the additive model with doubt; moved
     /// towards what own probes showed. And whether anybody said something.
     fn second(
         &self,
@@ -277,10 +317,9 @@ impl Scout {
         to: usize,
         strength: f32,
         proof: Option<&Proof>,
-        claims: &impl Claims,
+        said: f32,
     ) -> (f32, bool) {
-        let said = [claims.leg(relay, to), claims.leg(to, relay)].into_iter().find(|leg| leg.is_finite());
-        let said = said.filter(|_| self.proofs.believes(relay));
+        let said = Some(said).filter(|said| said.is_finite() && self.proofs.believes(relay));
         let (prior, strength) = match said {
             Some(leg) => (leg, strength + CLAIM),
             // the best of many guesses is a lucky one: without proof a guess is held worse by its usual error
@@ -302,17 +341,20 @@ impl Scout {
         relays: &[usize],
         claims: &impl Claims,
     ) -> Option<usize> {
-        let (direct, strength) = (self.direct(to, claims), self.strength());
+        let view = Outset { to, direct: self.direct(to, claims), strength: self.strength() };
+        let mut said = vec![f32::NAN; self.forecasts.len()];
+        claims.towards(to, &mut said);
+        let weigh = |relay: usize| {
+            self.weigh(view, relay, self.proofs.of(relay, to), *self.first.get(relay)?, said[relay])
+        };
         let answers = |proof: &&Proof| proof.count > 0.0 && proof.missed < MISSED;
         let proven = self.proofs.towards(to).iter().filter(answers);
-        let weigh = |relay: usize| self.weigh(relay, to, direct, strength, self.proofs.of(relay, to), claims);
-        let mut best = proven.filter_map(|proof| weigh(proof.relay)).max_by(better);
-        let new = self.is_new();
-        let believed = relays.iter().filter(|relay| new || self.proofs.trusts(**relay));
-        let believed = believed.filter_map(|relay| weigh(*relay));
-        best = best.into_iter().chain(believed.filter(|p| p.known && !p.proven)).max_by(better);
-        let margin = self.margin();
-        if let Some(current) = current.and_then(weigh).filter(|promise| promise.known) {
+        let proven = proven.filter_map(|proof| weigh(proof.relay)).max_by(better);
+        let current = current.and_then(weigh).filter(|promise| promise.known);
+        let best = [proven, self.believed(view, relays, said)].into_iter().flatten().max_by(better);
+        // where direct itself is a guess, the guess is as often too good as too bad
+        let margin = if self.own(to).is_nan() { 0.0 } else { self.margin() };
+        if let Some(current) = current {
             let held = current.gain > margin * self.settings.keep;
             let beaten = best.is_some_and(|best| best.gain > current.gain + margin * self.settings.keep);
             if held && !beaten {
@@ -322,104 +364,34 @@ impl Scout {
         best.filter(|best| best.gain > margin).map(|best| best.relay)
     }
 
+    /// The best path without own proof that is taken on the word of others.
+    fn believed(&self, view: Outset, relays: &[usize], mut said: Vec<f32>) -> Option<Promise> {
+        for proof in self.proofs.towards(view.to).iter().filter(|proof| proof.count > 0.0) {
+            said[proof.relay] = f32::NAN;
+        }
+        let new = self.is_new();
+        let mut best: Option<(usize, f32)> = None;
+        for relay in relays.iter().copied().filter(|relay| *relay != self.me && *relay != view.to) {
+            let path = self.join.path(*self.first.get(relay)?, said[relay]);
+            if path.is_finite()
+                && best.is_none_or(|(_, other)| self.join.better(path, other))
+                && (if new { self.proofs.believes(relay) } else { self.proofs.trusts(relay) })
+            {
+                best = Some((relay, path));
+            }
+        }
+        let (relay, path) = best?;
+        let gain = self.join.gain(view.direct, path);
+        gain.is_finite().then_some(Promise { relay, path, gain, proven: false, known: true })
+    }
+
     fn is_new(&self) -> bool {
         let rounds = self.begun.map_or(0, |begun| self.round.saturating_sub(begun));
         self.transfer.is_some() && rounds < PROVISIONAL
     }
-
-    /// Up to `room` probes over relays: (relay, destination), the most promising first. `current` gives what is in use towards the
-    /// destination at an index.
-    pub fn plan(
-        &mut self,
-        destinations: &[usize],
-        current: impl Fn(usize) -> Option<usize>,
-        relays: &[usize],
-        room: usize,
-        claims: &impl Claims,
-    ) -> Vec<(usize, usize)> {
-        let mut wishes: Vec<(f32, usize, usize)> = Vec::new();
-        self.votes.iter_mut().for_each(|votes| *votes *= 0.9);
-        let mut slots: Vec<Option<usize>> = vec![None; self.forecasts.len()];
-        for (at, to) in destinations.iter().copied().enumerate() {
-            let direct = self.direct(to, claims);
-            let Outlook { unproven, proven } = self.outlook(to, direct, relays, &mut slots, claims);
-            let known = proven.map_or(0.0, |promise| promise.gain.max(0.0));
-            if let Some(best) = [proven, unproven[0]].into_iter().flatten().max_by(better)
-                && best.gain > 0.0
-            {
-                self.votes[best.relay] += (best.path - direct).abs();
-            }
-            if let Some(first) = unproven[0] {
-                let eager = if first.gain > known.max(self.margin()) { 1.0 } else { 0.0 };
-                wishes.push((eager + first.gain - known, first.relay, to));
-            }
-            if let Some(second) = unproven[1] {
-                wishes.push((0.3 * self.random.unit() as f32 + second.gain - known, second.relay, to));
-            }
-            let used = current(at).or_else(|| proven.filter(|promise| promise.gain > 0.0).map(|p| p.relay));
-            if let Some(relay) = used {
-                let age = |proof: &Proof| (self.round.saturating_sub(proof.round) + 1) as f32;
-                let urgency = match self.proofs.of(relay, to) {
-                    Some(_) if self.still => f32::NEG_INFINITY,
-                    Some(proof) => age(proof) / REFRESH as f32,
-                    None => 2.0,
-                };
-                wishes.push((urgency, relay, to));
-            }
-        }
-        wishes.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.2, a.1).cmp(&(b.2, b.1))));
-        wishes.truncate(room);
-        wishes.into_iter().map(|(_, relay, to)| (relay, to)).collect()
-    }
-
-    /// `slots` is room for a mark per node, all `None` before and after.
-    fn outlook(
-        &self,
-        to: usize,
-        direct: f32,
-        relays: &[usize],
-        slots: &mut [Option<usize>],
-        claims: &impl Claims,
-    ) -> Outlook {
-        let strength = self.strength();
-        let mut outlook = Outlook { unproven: [None, None], proven: None };
-        let proofs = self.proofs.towards(to);
-        proofs.iter().enumerate().for_each(|(slot, proof)| slots[proof.relay] = Some(slot));
-        for relay in relays.iter().copied() {
-            let proof = slots[relay].map(|slot| &proofs[slot]);
-            if proof.is_some_and(|proof| proof.missed >= MISSED) {
-                continue;
-            }
-            let Some(promise) = self.weigh(relay, to, direct, strength, proof, claims) else { continue };
-            let [first, second] = outlook.unproven;
-            if promise.proven {
-                outlook.proven = [outlook.proven, Some(promise)].into_iter().flatten().max_by(better);
-            } else if first.is_none_or(|best| promise.gain > best.gain) {
-                outlook.unproven = [Some(promise), first];
-            } else if second.is_none_or(|best| promise.gain > best.gain) {
-                outlook.unproven[1] = Some(promise);
-            }
-        }
-        proofs.iter().for_each(|proof| slots[proof.relay] = None);
-        outlook
-    }
-
-    /// The relays that served this node's destinations best lately, best first.
-    pub fn favourites(&self, count: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.votes.len()).filter(|node| self.votes[*node] > 0.0).collect();
-        order.sort_by(|a, b| self.votes[*b].total_cmp(&self.votes[*a]).then(a.cmp(b)));
-        order.truncate(count);
-        order
-    }
 }
 
-/// The two best paths without own proof, and the best one with.
-struct Outlook {
-    unproven: [Option<Promise>; 2],
-    proven: Option<Promise>,
-}
-
-fn better(a: &Promise, b: &Promise) -> std::cmp::Ordering {
+pub(super) fn better(a: &Promise, b: &Promise) -> std::cmp::Ordering {
     a.gain.total_cmp(&b.gain).then(b.relay.cmp(&a.relay))
 }
 

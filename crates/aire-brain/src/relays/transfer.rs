@@ -9,6 +9,8 @@ const COMMON: usize = 4;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transfer {
     nearest: Vec<(usize, f32)>,
+    /// What the new node adds to what each of the nearest sees: the middle of all landmarks.
+    offsets: Vec<f32>,
 }
 
 impl Transfer {
@@ -18,7 +20,8 @@ impl Transfer {
             known.filter_map(|node| Some((node, distance(seen, node, claims)?))).collect();
         nearest.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
         nearest.truncate(NEAREST);
-        Transfer { nearest }
+        let offsets = nearest.iter().map(|(node, _)| offset(seen, *node, claims)).collect();
+        Transfer { nearest, offsets }
     }
 
     /// The nearest nodes with their distances, nearest first.
@@ -29,12 +32,13 @@ impl Transfer {
     /// What the direct leg to `to` should be; NaN where none of them knows.
     pub fn leg(&self, to: usize, claims: &impl Claims) -> f32 {
         let (mut sum, mut weights) = (0.0, 0.0);
-        for (node, distance) in &self.nearest {
+        for ((node, distance), offset) in self.nearest.iter().zip(&self.offsets) {
             let leg = if *node == to { f32::NAN } else { claims.leg(*node, to) };
             if leg.is_finite() {
                 // two per cent of distance are nearness enough
                 let weight = 1.0 / (distance + 0.02);
-                sum += weight * leg;
+                // no offset takes more than half of a leg
+                sum += weight * (leg + offset).max(0.5 * leg);
                 weights += weight;
             }
         }
@@ -53,6 +57,14 @@ fn distance(seen: &[(usize, f32)], node: usize, claims: &impl Claims) -> Option<
         }
     }
     (common >= COMMON).then(|| sum / common as f32)
+}
+
+/// Median of what the new node sees more than `node`.
+fn offset(seen: &[(usize, f32)], node: usize, claims: &impl Claims) -> f32 {
+    let others = seen.iter().map(|(landmark, value)| value - claims.leg(node, *landmark));
+    let mut more: Vec<f32> = others.filter(|more| more.is_finite()).collect();
+    more.sort_by(f32::total_cmp);
+    more.get(more.len() / 2).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]

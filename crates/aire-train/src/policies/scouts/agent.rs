@@ -3,9 +3,10 @@ use aire_brain::relays::{Join, Scout, Settings};
 use super::lore::{Lore, Word, join};
 use crate::replay::{Agent, Choice, MOST_LEGS, Measurement, Outbox, Publication, Seat, Via, View};
 
-/// Told in every round: as many landmarks, and as many relays that serve the node itself well; the rest goes in turns.
+/// Legs to so many landmarks are told first.
 const TOLD_LANDMARKS: usize = 32;
-const TOLD_FAVOURITES: usize = 16;
+/// Relays of a larger mesh that serve the node itself well, and are looked at beside landmarks.
+const FAVOURITES: usize = 16;
 /// In a larger mesh only landmarks and favourites are looked at as relays.
 const WHOLE: usize = 512;
 /// Throughput is measured again after so many rounds: it costs more than a round trip.
@@ -18,7 +19,6 @@ pub(super) struct ScoutAgent<'a> {
     scout: Scout,
     using: Vec<Option<usize>>,
     measured_at: Vec<Option<usize>>,
-    turn: usize,
     rounds: usize,
 }
 
@@ -27,13 +27,13 @@ impl<'a> ScoutAgent<'a> {
         let horizon = seat.horizon;
         let mut scout = Scout::new(seat.node, seat.nodes, horizon, join(seat.quantity), settings, seat.seed);
         scout.inherit(&lore.strength);
+        lore.remind(seat.node, &mut scout);
         ScoutAgent {
             lore,
             published,
             scout,
             using: vec![None; seat.destinations.len()],
             measured_at: vec![None; seat.nodes],
-            turn: seat.node,
             rounds: 0,
             seat: seat.clone(),
         }
@@ -43,7 +43,7 @@ impl<'a> ScoutAgent<'a> {
     where
         'a: 'v,
     {
-        Word { published: self.published.then_some(view.published), legs: &self.lore.legs }
+        Word { published: self.published.then_some(view.published), lore: self.lore }
     }
 
     /// Who may be a relay.
@@ -53,7 +53,7 @@ impl<'a> ScoutAgent<'a> {
         if self.seat.nodes <= WHOLE {
             return (0..self.seat.nodes).filter(there).collect();
         }
-        let mut relays = self.scout.favourites(TOLD_FAVOURITES);
+        let mut relays = self.scout.favourites(FAVOURITES);
         relays.extend(&self.lore.landmarks);
         relays.sort_unstable();
         relays.dedup();
@@ -130,25 +130,10 @@ impl Agent for ScoutAgent<'_> {
         }
     }
 
-    fn publish(&mut self, _view: &View<'_>) -> Publication {
-        let known = |to: &usize| self.scout.leg(*to).is_finite();
-        let mut told: Vec<usize> = Vec::with_capacity(MOST_LEGS);
-        let landmarks = self.lore.landmarks.iter().copied().filter(known).take(TOLD_LANDMARKS);
-        told.extend(landmarks);
-        for relay in self.scout.favourites(TOLD_FAVOURITES) {
-            if !told.contains(&relay) && known(&relay) {
-                told.push(relay);
-            }
-        }
-        for _ in 0..self.seat.nodes {
-            if told.len() >= MOST_LEGS {
-                break;
-            }
-            self.turn = (self.turn + 1) % self.seat.nodes;
-            if known(&self.turn) && !told.contains(&self.turn) {
-                told.push(self.turn);
-            }
-        }
-        Publication::These(told.into_iter().map(|to| (to, self.scout.leg(to))).collect())
+    fn publish(&mut self, view: &View<'_>) -> Publication {
+        let most = if self.seat.budget.is_some() { MOST_LEGS } else { self.seat.nodes };
+        let word = self.word(view);
+        let landmarks = &self.lore.landmarks[..TOLD_LANDMARKS.min(self.lore.landmarks.len())];
+        Publication::These(self.scout.tell(landmarks, most, &word))
     }
 }
