@@ -1,6 +1,6 @@
 //! The contest between the path in use and its challengers: rule and model differ in the figures alone.
 
-use aire_types::{Candidate, Gains, Ranked, Snapshot};
+use aire_types::{Candidate, Gains, Ranked, RouteId, Snapshot};
 
 use crate::cost::{Scorer, Terms};
 
@@ -38,12 +38,14 @@ pub(crate) struct Scored<'a> {
     /// How a model scales the error of the gain over direct; 1 for the rule.
     pub(crate) doubt: f64,
     pub(crate) gain: Option<Gains>,
+    /// What it is ordered by, computed once.
+    order: f64,
 }
 
 impl<'a> Scored<'a> {
     /// As the rule sees it.
     pub(crate) fn new(candidate: &'a Candidate, terms: Terms) -> Self {
-        Scored { candidate, terms, correction: 0.0, doubt: 1.0, gain: None }
+        Scored { candidate, terms, correction: 0.0, doubt: 1.0, gain: None, order: 0.0 }
     }
 
     /// The expected cost.
@@ -64,7 +66,9 @@ impl<'a> Scored<'a> {
 /// All candidates that can be used, as the rule sees them.
 pub(crate) fn scored<'a>(snapshot: &'a Snapshot, scorer: &Scorer<'_>) -> Vec<Scored<'a>> {
     let open = snapshot.candidates.iter().filter(|candidate| candidate.ineligible.is_none());
-    open.map(|candidate| Scored::new(candidate, scorer.terms(candidate))).collect()
+    let mut scored = Vec::with_capacity(snapshot.candidates.len());
+    scored.extend(open.map(|candidate| Scored::new(candidate, scorer.terms(candidate))));
+    scored
 }
 
 /// Do most of the measured candidates miss answers at this moment?
@@ -148,9 +152,11 @@ impl<'a> Contest<'a> {
 
     /// Orders by cost, and puts first what should be used.
     pub(crate) fn settle(&self, scored: &mut [Scored<'_>]) {
+        for one in scored.iter_mut() {
+            one.order = one.widened();
+        }
         scored.sort_by(|a, b| {
-            let by_cost = a.widened().total_cmp(&b.widened());
-            by_cost.then_with(|| a.candidate.route.cmp(&b.candidate.route))
+            a.order.total_cmp(&b.order).then_with(|| a.candidate.route.cmp(&b.candidate.route))
         });
         if !scored.is_empty() {
             let first = self.choose(scored);
@@ -158,9 +164,13 @@ impl<'a> Contest<'a> {
         }
     }
 
-    /// Why the first of `ranking` is first. `scored` has the figures it was chosen by, in any order.
-    pub(crate) fn reason(&self, scored: &[Scored<'_>], ranking: &[Ranked]) -> String {
-        let find = |ranked: &Ranked| scored.iter().find(|s| s.candidate.route == ranked.route);
+    /// Why the first of `ranking` is first. `find` gives the figures by which a candidate was judged.
+    pub(crate) fn reason<'s>(
+        &self,
+        find: impl Fn(&RouteId) -> Option<Scored<'s>>,
+        ranking: &[Ranked],
+    ) -> String {
+        let find = |ranked: &Ranked| find(&ranked.route);
         let usable = |ranked: &&Ranked| ranked.ineligible.is_none();
         let Some(first) = ranking.iter().find(usable).and_then(find) else {
             return nothing_left(ranking);
@@ -173,14 +183,14 @@ impl<'a> Contest<'a> {
             .find(|ranked| ranked.route.path.is_direct() != chosen.path.is_direct())
             .or_else(|| ranking.iter().find(|ranked| ranked.route != *chosen));
         let Some(other) = other else {
-            return format!("{}: {}; the only way known", chosen.path, figures(first));
+            return format!("{}: {}; the only way known", chosen.path, figures(&first));
         };
         let path = other.route.path.to_string();
         if let Some(why) = &other.ineligible {
-            return format!("{}: {}; {path} {why}", chosen.path, figures(first));
+            return format!("{}: {}; {path} {why}", chosen.path, figures(&first));
         }
         match find(other) {
-            Some(other) => self.compare(first, other),
+            Some(other) => self.compare(&first, &other),
             None => chosen.path.to_string(),
         }
     }
@@ -234,7 +244,9 @@ pub(crate) fn ranking(snapshot: &Snapshot, settled: &[Scored<'_>]) -> Vec<Ranked
         gain: None,
         ineligible: candidate.ineligible.clone(),
     });
-    eligible.chain(masked).collect()
+    let mut ranking = Vec::with_capacity(snapshot.candidates.len());
+    ranking.extend(eligible.chain(masked));
+    ranking
 }
 
 fn nothing_left(ranking: &[Ranked]) -> String {

@@ -1,9 +1,9 @@
 //! The built-in path choice without learning: the baseline and the fallback.
 
-use aire_types::{Ranked, Snapshot};
+use aire_types::{Ranked, RouteId, Snapshot};
 
 use crate::Policy;
-use crate::contest::{Contest, Margin, ranking, scored};
+use crate::contest::{Contest, Margin, Scored, ranking, scored};
 use crate::cost::Scorer;
 use crate::herd::HerdTuning;
 
@@ -37,8 +37,12 @@ impl Policy for Rule {
 
     fn reason(&self, snapshot: &Snapshot, ranking: &[Ranked]) -> String {
         let scorer = Scorer::new(snapshot).with_load(self.herd.load);
-        let scored = scored(snapshot, &scorer);
-        Contest::new(snapshot, &scorer, &self.margin).reason(&scored, ranking)
+        let find = |route: &RouteId| {
+            let found = snapshot.candidates.iter().find(|candidate| candidate.route == *route);
+            let usable = found.filter(|candidate| candidate.ineligible.is_none())?;
+            Some(Scored::new(usable, scorer.terms(usable)))
+        };
+        Contest::new(snapshot, &scorer, &self.margin).reason(find, ranking)
     }
 
     fn herd(&self) -> HerdTuning {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use aire_types::{
-    AppName, AppProfile, Candidate, Class, Estimate, Ineligible, Instance, Needs, Override, Path, Priority,
-    RouteId, SecurityLevel, Snapshot, Source, Time,
+    AppName, AppProfile, Candidate, Class, Estimate, Ineligible, Instance, MAX_RELAYS, Needs, Override, Path,
+    Priority, RouteId, SecurityLevel, Snapshot, Source, Time,
 };
 
 use super::Brain;
+use crate::topology::RelayInfo;
 
 /// Assumed round trip of an unmeasured direct path, milliseconds.
 const ASSUMED_MS: f64 = 50.0;
@@ -78,12 +79,13 @@ impl Brain {
         let near = info.is_some_and(|info| !info.zone.is_empty() && info.zone == self.config.zone);
         for (path, route) in &mut destination.routes {
             let measured = route.measured(now);
+            let hops: Hops<'_> = std::array::from_fn(|at| self.relays.get(path.relays().get(at)?));
             let mut candidate = Candidate {
                 route: RouteId { instance: instance.clone(), path: path.clone() },
                 rtt_ms: measured.rtt,
                 tail_ms: measured.tail_ms,
                 base_ms: measured.base_ms,
-                prior_ms: self.prior(instance, path),
+                prior_ms: self.prior(instance, path, &hops),
                 loss: measured.loss,
                 bandwidth_mbps: measured.bandwidth,
                 load: info.map_or(0.0, |info| info.load),
@@ -91,7 +93,7 @@ impl Brain {
                 leased: route.leased_until > now,
                 ineligible: None,
             };
-            let ordered = self.hops(&mut candidate, overrides, security);
+            let ordered = cross(&mut candidate, &hops, overrides, security);
             route.off = ordered.is_some();
             let state = || route.mask(now, path.is_direct(), in_use == Some(path));
             candidate.ineligible = ordered.or_else(state);
@@ -100,7 +102,7 @@ impl Brain {
                 candidate.ineligible = None;
             }
             if candidate.rtt_ms.count == 0 {
-                let guess = self.guess(instance, path, near).max(candidate.rtt_ms.value);
+                let guess = guess(instance, path, &hops, near).max(candidate.rtt_ms.value);
                 candidate.rtt_ms.value = guess;
                 candidate.tail_ms = guess;
             }
@@ -109,59 +111,15 @@ impl Brain {
         self.destinations.insert(instance.clone(), destination);
     }
 
-    /// Fills in what the relays add, and says what forbids the path before anything is measured.
-    fn hops(
-        &self,
-        candidate: &mut Candidate,
-        overrides: &Override,
-        security: SecurityLevel,
-    ) -> Option<Ineligible> {
-        let path = &candidate.route.path;
-        let mut mask = excluded(path, overrides).then_some(Ineligible::Excluded);
-        for node in path.relays() {
-            let Some(relay) = self.relays.get(node) else {
-                mask = mask.or(Some(Ineligible::Refused(format!("{node} is not a relay of this mesh now"))));
-                continue;
-            };
-            candidate.load = candidate.load.max(relay.load);
-            candidate.risk = candidate.risk.max(relay.risk);
-            if relay.risk > f64::from(security.risk_ceiling()) {
-                mask = mask.or(Some(Ineligible::TooRisky));
-            } else if !relay.allowed {
-                mask =
-                    mask.or_else(|| Some(Ineligible::Refused(format!("policy does not let us use {node}"))));
-            } else if relay.draining {
-                mask = mask.or_else(|| Some(Ineligible::Refused(format!("{node} is draining"))));
-            } else if relay.full {
-                mask = mask.or(Some(Ineligible::Full));
-            }
-        }
-        mask
-    }
-
     /// What the scouts expect of the path; without them, the round trip that the published legs of a single relay add up to.
-    fn prior(&self, instance: &Instance, path: &Path) -> Option<Estimate> {
+    fn prior(&self, instance: &Instance, path: &Path, hops: &Hops<'_>) -> Option<Estimate> {
         if let Some(scouting) = &self.scouting {
             let relay = path.relays().first();
             return (path.relays().len() < 2).then(|| scouting.forecast(relay, &instance.node)).flatten();
         }
-        let [relay] = path.relays() else { return None };
-        let value = self.relays.get(relay)?.legs_to(&instance.node)?;
+        let relay = hops[0].filter(|_| path.relays().len() == 1)?;
+        let value = relay.legs_to(&instance.node)?;
         Some(Estimate { value, count: 1, source: Source::Claimed, ..Estimate::default() })
-    }
-
-    /// Round trip that an unmeasured path may have, milliseconds.
-    fn guess(&self, instance: &Instance, path: &Path, near: bool) -> f64 {
-        match path.relays() {
-            [] if near => SAME_ZONE_MS,
-            [] => ASSUMED_MS,
-            [one] => self
-                .relays
-                .get(one)
-                .and_then(|relay| relay.legs_to(&instance.node))
-                .unwrap_or(2.0 * ASSUMED_MS),
-            more => ASSUMED_MS * (1 + more.len()) as f64,
-        }
     }
 
     pub(super) fn empty(&self, now: Time, app: &AppName, class: Class) -> Arc<Snapshot> {
@@ -176,6 +134,48 @@ impl Brain {
             hold_until: Time::ZERO,
             candidates: Vec::new(),
         })
+    }
+}
+
+/// What is known of the relays of a path, in order.
+type Hops<'a> = [Option<&'a RelayInfo>; MAX_RELAYS];
+
+/// Fills in what the relays add, and says what forbids the path before anything is measured.
+fn cross(
+    candidate: &mut Candidate,
+    hops: &Hops<'_>,
+    overrides: &Override,
+    security: SecurityLevel,
+) -> Option<Ineligible> {
+    let path = &candidate.route.path;
+    let mut mask = excluded(path, overrides).then_some(Ineligible::Excluded);
+    for (node, relay) in path.relays().iter().zip(hops) {
+        let Some(relay) = relay else {
+            mask = mask.or(Some(Ineligible::Refused(format!("{node} is not a relay of this mesh now"))));
+            continue;
+        };
+        candidate.load = candidate.load.max(relay.load);
+        candidate.risk = candidate.risk.max(relay.risk);
+        if relay.risk > f64::from(security.risk_ceiling()) {
+            mask = mask.or(Some(Ineligible::TooRisky));
+        } else if !relay.allowed {
+            mask = mask.or_else(|| Some(Ineligible::Refused(format!("policy does not let us use {node}"))));
+        } else if relay.draining {
+            mask = mask.or_else(|| Some(Ineligible::Refused(format!("{node} is draining"))));
+        } else if relay.full {
+            mask = mask.or(Some(Ineligible::Full));
+        }
+    }
+    mask
+}
+
+/// Round trip that an unmeasured path may have, milliseconds.
+fn guess(instance: &Instance, path: &Path, hops: &Hops<'_>, near: bool) -> f64 {
+    match path.relays() {
+        [] if near => SAME_ZONE_MS,
+        [] => ASSUMED_MS,
+        [_] => hops[0].and_then(|relay| relay.legs_to(&instance.node)).unwrap_or(2.0 * ASSUMED_MS),
+        more => ASSUMED_MS * (1 + more.len()) as f64,
     }
 }
 

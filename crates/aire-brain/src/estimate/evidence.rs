@@ -40,8 +40,7 @@ impl Witness {
     }
 
     fn is_fresh(&self, now: Time) -> bool {
-        let estimate = self.rtt.estimate(Source::Probe);
-        estimate.count > 0 && now.since(estimate.at) <= FRESH
+        self.rtt.count() > 0 && now.since(self.rtt.at()) <= FRESH
     }
 }
 
@@ -139,19 +138,17 @@ impl Evidence {
 
     /// Round trips measured by payload or probes.
     pub fn count(&self) -> u32 {
-        let of = |witness: &Witness| witness.rtt.estimate(Source::Probe).count;
-        of(self.payload()).saturating_add(of(&self.probe))
+        self.payload().rtt.count().saturating_add(self.probe.rtt.count())
     }
 
     /// Average round trip of the source that counts, milliseconds.
     pub fn mean_ms(&self, now: Time) -> f64 {
-        self.main(now).0.rtt.estimate(Source::Probe).value
+        self.main(now).0.rtt.mean()
     }
 
     /// When payload or probes last gave a round trip.
     pub(crate) fn at(&self) -> Time {
-        let of = |witness: &Witness| witness.rtt.estimate(Source::Probe).at;
-        of(self.payload()).max(of(&self.probe))
+        self.payload().rtt.at().max(self.probe.rtt.at())
     }
 
     /// Do the last probes look as if the path had become better?
@@ -160,8 +157,8 @@ impl Evidence {
     }
 
     pub(crate) fn payload_at(&self) -> Option<Time> {
-        let estimate = self.payload().rtt.estimate(Source::Payload);
-        (estimate.count > 0).then_some(estimate.at)
+        let payload = self.payload.as_ref()?;
+        (payload.rtt.count() > 0).then(|| payload.rtt.at())
     }
 
     /// After how long an answer is overdue.
@@ -171,16 +168,16 @@ impl Evidence {
 
     /// The source that counts: payload while it is fresh, unless fresh probes look worse.
     fn main(&self, now: Time) -> (&Witness, Source) {
-        let payload = self.payload().rtt.estimate(Source::Payload);
-        let probe = self.probe.rtt.estimate(Source::Probe);
-        let use_payload = match (self.payload().is_fresh(now), self.probe.is_fresh(now)) {
-            (true, true) => payload.value >= probe.value,
+        let Some(witness) = self.payload.as_deref() else { return (&self.probe, Source::Probe) };
+        let (payload, probe) = (&witness.rtt, &self.probe.rtt);
+        let use_payload = match (witness.is_fresh(now), self.probe.is_fresh(now)) {
+            (true, true) => payload.mean() >= probe.mean(),
             (true, false) => true,
             (false, true) => false,
-            (false, false) => probe.count == 0 || payload.at > probe.at,
+            (false, false) => probe.count() == 0 || payload.at() > probe.at(),
         };
-        if use_payload && payload.count > 0 {
-            (self.payload(), Source::Payload)
+        if use_payload && payload.count() > 0 {
+            (witness, Source::Payload)
         } else {
             (&self.probe, Source::Probe)
         }

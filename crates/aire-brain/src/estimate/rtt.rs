@@ -125,6 +125,20 @@ impl Rtt {
     }
 
     /// Average round trip, milliseconds.
+    pub(crate) fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// When the last round trip came.
+    pub(crate) fn at(&self) -> Time {
+        self.at
+    }
+
+    /// Average round trip, milliseconds, with all that belongs to it.
     pub(crate) fn estimate(&self, source: Source) -> Estimate {
         Estimate {
             value: self.mean,

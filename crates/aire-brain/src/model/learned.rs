@@ -313,7 +313,9 @@ impl Policy for Learned {
         let scorer = Scorer::new(snapshot);
         let weighed = self.weigh(snapshot, false);
         let contest = self.contest(snapshot, &scorer, weighed.fallback.is_none());
-        let mut text = contest.reason(&weighed.scored, ranking);
+        let find =
+            |route: &RouteId| weighed.scored.iter().find(|scored| scored.candidate.route == *route).cloned();
+        let mut text = contest.reason(find, ranking);
         let first = ranking.first().and_then(|ranked| {
             let relayed = !ranked.route.path.is_direct() && weighed.fallback.is_none();
             ranked.gain.filter(|_| relayed)
