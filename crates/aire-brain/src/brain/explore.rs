@@ -90,6 +90,7 @@ impl Brain {
         }
         add_pairs(now, &mut destination, &usable, &instance.node);
         destination.rotate_at = now + self.random.scale(ROTATION, 0.75, 1.25);
+        destination.dirty = true;
         self.destinations.insert(instance.clone(), destination);
         self.prober.due_at = self.prober.due_at.min(now);
     }

@@ -219,7 +219,7 @@ fn who_claims_too_much_is_not_proposed_for_long() {
             mesh.seconds(60);
             looked += DESTINATIONS.filter(|to| mesh.relays(*to).contains(&LIAR)).count();
         }
-        assert!(looked <= 12, "seed {seed}: {looked} of 100");
+        assert!(looked <= 16, "seed {seed}: {looked} of 100");
         for to in DESTINATIONS {
             assert_eq!(mesh.path(to), Path::via(name(HUB)), "seed {seed}, to {to}");
         }
