@@ -45,8 +45,19 @@ impl Workspace {
 
     /// Builds a binary of the workspace and says where it is.
     pub(crate) fn build(&self, package: &str, release: bool) -> Result<PathBuf, Failure> {
+        self.build_program(package, package, release)
+    }
+
+    /// Builds one program of `package`, and gives its path.
+    pub(crate) fn build_program(
+        &self,
+        package: &str,
+        program: &str,
+        release: bool,
+    ) -> Result<PathBuf, Failure> {
         let mut command = cargo();
         command.current_dir(&self.workspace_root).args(["build", "--quiet", "--package", package]);
+        command.args(["--bin", program]);
         if release {
             command.arg("--release");
         }
@@ -55,7 +66,7 @@ impl Workspace {
             Ok(status) => return Err(format!("building {package}: {status}")),
             Err(error) => return Err(format!("cannot run cargo build: {error}")),
         }
-        Ok(self.target_directory.join(if release { "release" } else { "debug" }).join(package))
+        Ok(self.target_directory.join(if release { "release" } else { "debug" }).join(program))
     }
 }
 

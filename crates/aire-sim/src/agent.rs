@@ -9,6 +9,7 @@ use crate::clock::EventQueue;
 use crate::flow::{Flow, Leave};
 use crate::meter::Meter;
 use crate::network::Network;
+use crate::simulation::Heard;
 
 /// How often payload is reported to the brain and rates wander.
 const REPORT: Duration = Duration::from_secs(1);
@@ -39,9 +40,6 @@ enum Event {
     Membership,
     Report,
 }
-
-/// What relays publish, as it is heard at this moment: load by node, and whether the node is a member.
-pub type Published = [Option<f64>];
 
 /// One simulated agent.
 pub struct Agent {
@@ -97,13 +95,18 @@ impl Agent {
         &self.flows
     }
 
+    /// What it publishes of its legs, milliseconds.
+    pub(crate) fn legs(&self) -> &[(NodeName, f64)] {
+        self.brain.legs()
+    }
+
     /// Its brain.
     pub fn brain(&mut self) -> &mut Brain {
         &mut self.brain
     }
 
     /// Lives from `now` for `step`, in which the network stays as it is. Requests are counted where `counts`.
-    pub fn live(&mut self, now: Time, step: Duration, network: &Network, heard: &Published, counts: bool) {
+    pub fn live(&mut self, now: Time, step: Duration, network: &Network, heard: &Heard, counts: bool) {
         let end = now + step;
         if self.start >= end {
             return;
@@ -125,7 +128,7 @@ impl Agent {
         }
     }
 
-    fn happen(&mut self, at: Time, network: &Network, heard: &Published) {
+    fn happen(&mut self, at: Time, network: &Network, heard: &Heard) {
         let Some((_, event)) = self.queue.pop() else { return };
         match event {
             Event::Echo { id, rtt } => self.brain.handle_echo(at, id, rtt),
@@ -141,7 +144,7 @@ impl Agent {
     }
 
     /// The registry's members and the links' round trips, as the agent reads them from time to time.
-    fn hear(&mut self, at: Time, network: &Network, heard: &Published) {
+    fn hear(&mut self, at: Time, network: &Network, heard: &Heard) {
         let instance = |flow: &Flow| InstanceInfo {
             instance: flow.instance.clone(),
             zone: format!("z{}", network.zone(flow.to)),
@@ -152,13 +155,17 @@ impl Agent {
         let relay = |(index, (node, name)): (usize, &(usize, NodeName))| {
             let mut relay = RelayInfo::new(name.clone());
             relay.zone = format!("z{}", network.zone(*node));
-            relay.load = heard.get(*node).copied().flatten()?;
+            relay.load = heard.load.get(*node).copied().flatten()?;
             relay.rtt_ms = if index < self.links { network.link_ms(self.node, *node) } else { None };
             Some(relay)
         };
         let instances = self.flows.iter().map(instance).collect();
         let relays = self.relays.iter().enumerate().filter_map(relay).collect();
         self.brain.handle_topology(at, instances, relays);
+        for node in self.brain.watched() {
+            let Some(legs) = number(&node).and_then(|node| heard.legs.get(node)) else { continue };
+            self.brain.handle_claims(&node, legs.iter().map(|(other, ms)| (other, *ms)));
+        }
         for index in 0..self.flows.len() {
             if self.flows[index].path().is_none() {
                 self.steer(at, index, network);

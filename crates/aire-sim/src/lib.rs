@@ -18,6 +18,7 @@ pub mod learn;
 pub mod meter;
 pub mod network;
 pub mod policy;
+pub mod replay;
 pub mod scale;
 pub mod simulation;
 pub mod synthetic;

@@ -14,7 +14,10 @@ const USAGE: &str = "usage: cargo xtask sim COMMAND [--json] [--seed N] [--threa
   herd [--agents N]... [--seeds N]      many agents and one piece of news: greedy, the rule, the learned herd control
        [--tuned NAME=VALUE,...]         and the rule with other parameters: pull, wary, push, strain,
                                         near_share, load, dwell, errors, least
+  replay --traces DIR|--synthetic KIND  agents on a recorded or synthetic network that their traffic loads
   learn                                 learn the herd control again; prints every generation";
+
+const ELSEWHERE: &str = "recorded traces are read by aire-replay: cargo xtask sim replay --traces DIR";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +25,7 @@ fn main() -> ExitCode {
     let done = match words.split_first() {
         Some((&"scale", rest)) => Options::parse(rest).map(|options| scale(&options)),
         Some((&"herd", rest)) => Options::parse(rest).map(|options| herd(&options)),
+        Some((&"replay", rest)) => aire_sim::replay::execute(rest, |_| Err(ELSEWHERE.to_owned())),
         Some((&"learn", rest)) => Options::parse(rest).map(|options| learn(&options)),
         Some((&("help" | "--help" | "-h"), _)) => {
             println!("{USAGE}");

@@ -186,8 +186,9 @@ impl Network {
     /// What `route` is like now.
     pub fn state(&self, route: &Route) -> PathState {
         let stops = &route.stops[..usize::from(route.stop_count)];
-        let legs = stops.windows(2);
-        let base: f64 = legs.map(|leg| self.underlay.rtt_ms(leg[0] as usize, leg[1] as usize, self.at)).sum();
+        let legs = stops.windows(2).map(|leg| (leg[0] as usize, leg[1] as usize));
+        let base: f64 = legs.clone().map(|(from, to)| self.underlay.rtt_ms(from, to, self.at)).sum();
+        let kept = legs.map(|(from, to)| 1.0 - self.underlay.loss(from, to, self.at));
         let mut state = PathState {
             rtt_ms: base + FORWARD_MS * stops.len().saturating_sub(2) as f64,
             loss: 0.0,
@@ -195,7 +196,7 @@ impl Network {
             spike_share: 0.0,
             spike_ms: 0.0,
         };
-        let mut passes = 1.0;
+        let mut passes: f64 = kept.product();
         for index in route.resources() {
             let resource = &self.resources[*index as usize];
             state.rtt_ms += resource.wait_ms + resource.strain.shift_ms;

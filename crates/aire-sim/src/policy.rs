@@ -1,7 +1,7 @@
 //! The policies that runs are compared by.
 
-use aire_brain::{HerdTuning, Policy, Rule};
-use aire_types::{Candidate, Ranked, Snapshot};
+use aire_brain::{Config, HerdTuning, Policy, Rule};
+use aire_types::{Candidate, NodeName, Ranked, Snapshot};
 
 /// What an agent that minds nobody does: the least average round trip, at once, without margin.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,6 +56,8 @@ pub enum Contender {
     Rule,
     /// The rule with the herd control that was learned.
     Learned,
+    /// The same, with scouts that propose the relays to look at.
+    Scouts,
     /// The rule with other herd control.
     Tuned(Box<Rule>),
 }
@@ -66,9 +68,16 @@ impl Contender {
         match self {
             Contender::Direct | Contender::Rule => Box::new(Rule::default()),
             Contender::Greedy => Box::new(Greedy),
-            Contender::Learned => Box::new(Rule { herd: HerdTuning::LEARNED, ..Rule::default() }),
+            Contender::Learned | Contender::Scouts => {
+                Box::new(Rule { herd: HerdTuning::LEARNED, ..Rule::default() })
+            }
             Contender::Tuned(rule) => Box::new(Rule::clone(rule)),
         }
+    }
+
+    /// What the brain of one agent is told once.
+    pub fn brain(&self, node: NodeName, seed: u64) -> Config {
+        Config { scouts: *self == Contender::Scouts, ..Config::new(node, seed) }
     }
 
     /// As tables call it.
@@ -78,6 +87,7 @@ impl Contender {
             Contender::Greedy => "greedy",
             Contender::Rule => "rule",
             Contender::Learned => "learned",
+            Contender::Scouts => "scouts",
             Contender::Tuned(_) => "tuned",
         }
     }

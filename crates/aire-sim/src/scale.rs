@@ -13,7 +13,7 @@ use crate::simulation::{Simulation, SimulationConfig};
 use crate::underlay::Geometry;
 
 /// A probe and its echo on the wire with all headers, bytes.
-const PROBE_BYTES: f64 = 220.0;
+pub(crate) const PROBE_BYTES: f64 = 220.0;
 
 /// One size of mesh.
 #[derive(Clone, Copy, Debug, PartialEq)]

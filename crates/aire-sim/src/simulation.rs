@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use aire_types::Time;
+use aire_types::{NodeName, Time};
 
 use crate::agent::Agent;
 use crate::condition::Target;
@@ -15,6 +15,18 @@ const LOAD_CHANGE: f64 = 0.15;
 const LOAD_INTERVAL: Duration = Duration::from_secs(5);
 const LOADS_PER_SECOND: f64 = 4.0;
 const RENEWAL: Duration = Duration::from_secs(100);
+
+/// How often what nodes publish of their legs is read.
+const LEGS: Duration = Duration::from_secs(30);
+
+/// What nodes publish, as it is heard at this moment, by node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Heard {
+    /// How busy it is; `None` where it is no relay.
+    pub load: Vec<Option<f64>>,
+    /// Round trips of its own direct legs, milliseconds: what its scouts tell.
+    pub legs: Vec<Vec<(NodeName, f64)>>,
+}
 
 /// How a run goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,14 +72,16 @@ pub struct Simulation {
     /// What each relay said last, and when.
     said: Vec<(f64, Time)>,
     underway: VecDeque<(Time, usize, f64)>,
-    heard: Vec<Option<f64>>,
+    heard: Heard,
+    legs_at: Time,
 }
 
 impl Simulation {
     /// Agents at their start. `relays` are the nodes that relay.
     pub fn new(config: SimulationConfig, network: Network, agents: Vec<Agent>, relays: Vec<usize>) -> Self {
-        let mut heard = vec![None; network.nodes()];
-        relays.iter().for_each(|node| heard[*node] = Some(0.0));
+        let nodes = network.nodes();
+        let mut heard = Heard { load: vec![None; nodes], legs: vec![Vec::new(); nodes] };
+        relays.iter().for_each(|node| heard.load[*node] = Some(0.0));
         Simulation {
             offered: vec![0.0; network.resources()],
             loads: vec![0.0; relays.len()],
@@ -81,6 +95,7 @@ impl Simulation {
             agents,
             relays,
             heard,
+            legs_at: Time::ZERO + LEGS,
         }
     }
 
@@ -116,7 +131,7 @@ impl Simulation {
     /// Lives through one step. Requests are counted where `counts`.
     pub fn step(&mut self, counts: bool) {
         self.publish();
-        let (now, step, network, heard) = (self.now, self.config.step, &self.network, &self.heard[..]);
+        let (now, step, network, heard) = (self.now, self.config.step, &self.network, &self.heard);
         let live = |agents: &mut [Agent]| {
             agents.iter_mut().for_each(|agent| agent.live(now, step, network, heard, counts));
         };
@@ -175,7 +190,13 @@ impl Simulation {
         }
         while self.underway.front().is_some_and(|(at, ..)| *at <= self.now) {
             let Some((_, index, load)) = self.underway.pop_front() else { break };
-            self.heard[self.relays[index]] = Some(load);
+            self.heard.load[self.relays[index]] = Some(load);
+        }
+        if self.now >= self.legs_at {
+            self.legs_at += LEGS;
+            for agent in &self.agents {
+                agent.legs().clone_into(&mut self.heard.legs[agent.node()]);
+            }
         }
     }
 }

@@ -12,6 +12,11 @@ pub trait Underlay: Send + Sync {
     /// Base round trip at `at`, milliseconds; not finite where there is no way.
     fn rtt_ms(&self, from: usize, to: usize, at: Time) -> f64;
 
+    /// Share of packets that the bare way loses at `at`, 0 to 1.
+    fn loss(&self, _from: usize, _to: usize, _at: Time) -> f64 {
+        0.0
+    }
+
     /// The zone of `node`. Nodes of two zones share the trunk between these.
     fn zone(&self, node: usize) -> usize;
 

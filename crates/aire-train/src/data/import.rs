@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::description::{Description, FILE};
 use super::error::Error;
 use super::series::{self, Series};
-use super::{Frames, frames, pairs, records};
+use super::{Frames, Matrix, frames, pairs, records};
 
 /// A described folder that was not read yet.
 #[derive(Clone, Debug)]
@@ -84,6 +84,18 @@ impl Source {
                 Recording::Series(series::read_capacity(&self.dir, described)?)
             }
         })
+    }
+
+    /// Shares of answers and packets that were lost on direct paths, 0 to 1: as many matrices of the same nodes as
+    /// [`Source::read`] has, or none where the kind of recording holds no loss.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    pub fn read_losses(&self) -> Result<Vec<Matrix>, Error> {
+        match &self.description {
+            Description::Records(described) => records::read_losses(&self.dir, described),
+            _ => Ok(Vec::new()),
+        }
     }
 }
 

@@ -37,6 +37,7 @@ struct Entry {
 struct Entries {
     numbers: BTreeMap<NodeName, usize>,
     list: Vec<Entry>,
+    losses: Vec<Entry>,
 }
 
 pub(super) fn read(dir: &Path, name: &str, described: &RecordsDescription) -> Result<Frames, Error> {
@@ -46,14 +47,12 @@ pub(super) fn read(dir: &Path, name: &str, described: &RecordsDescription) -> Re
     for file in pattern::files(dir, &described.files)? {
         read_segment(&file, quantity, &mut entries)?;
     }
-    let Entries { numbers, mut list } = entries;
-    let (Some(first), Some(last)) = (list.iter().map(|e| e.at_ms).min(), list.iter().map(|e| e.at_ms).max())
-    else {
+    let Entries { numbers, mut list, .. } = entries;
+    let Some((first, count)) = grid(&list, step_s) else {
         let message = format!("the recorded history has no {} yet", word(quantity));
         return Err(Error::in_file(dir, message));
     };
     let place = |at_ms: u64| ((at_ms - first) as f64 / 1000.0 / step_s) as usize;
-    let count = place(last) + 1;
     let values = numbers.len().saturating_mul(numbers.len()).saturating_mul(count);
     if count > MOST_FRAMES || values > MOST_VALUES {
         let message =
@@ -73,6 +72,36 @@ pub(super) fn read(dir: &Path, name: &str, described: &RecordsDescription) -> Re
     numbers.into_iter().for_each(|(name, number)| nodes[number] = name.to_string());
     let (symmetric, score_gap) = (false, described.score_gap.max(1 + held));
     Ok(Frames { name: name.to_owned(), quantity, nodes, step_s, symmetric, score_gap, frames })
+}
+
+/// The first moment, and the number of frames from there on; `None` where there is nothing.
+fn grid(list: &[Entry], step_s: f64) -> Option<(u64, usize)> {
+    let (first, last) = (list.iter().map(|e| e.at_ms).min()?, list.iter().map(|e| e.at_ms).max()?);
+    Some((first, ((last - first) as f64 / 1000.0 / step_s) as usize + 1))
+}
+
+/// Losses on direct paths, in the frames of the round trips.
+pub(super) fn read_losses(dir: &Path, described: &RecordsDescription) -> Result<Vec<Matrix>, Error> {
+    let step_s = *described.step_s.get_ref();
+    let mut entries = Entries::default();
+    for file in pattern::files(dir, &described.files)? {
+        read_segment(&file, Quantity::Rtt, &mut entries)?;
+    }
+    let Some((first, count)) = grid(&entries.list, step_s) else { return Ok(Vec::new()) };
+    let mut means: Vec<Means> = Vec::new();
+    means.resize_with(count.min(MOST_FRAMES), Means::default);
+    for entry in entries.losses.iter().filter(|entry| entry.at_ms >= first) {
+        let place = ((entry.at_ms - first) as f64 / 1000.0 / step_s) as usize;
+        if let Some(means) = means.get_mut(place) {
+            means.add((entry.from, entry.to), entry.value, entry.weight);
+        }
+    }
+    let fill = |means: &Means| {
+        let mut matrix = Matrix::missing(entries.numbers.len());
+        means.fill(&mut matrix);
+        matrix
+    };
+    Ok(means.iter().map(fill).collect())
 }
 
 fn word(quantity: Quantity) -> &'static str {
@@ -108,6 +137,20 @@ impl Entries {
         next
     }
 
+    /// What was lost beside what was answered. A path on which nothing answered has no round trip, and so no place here.
+    fn add_loss(&mut self, observation: &Observation) {
+        let answered = observation.delays.map_or(0, |delays| delays.count);
+        let packets = observation.packets;
+        let sent = f64::from(answered) + f64::from(observation.missed) + packets.sent as f64;
+        if !observation.path.is_direct() || sent <= 0.0 {
+            return;
+        }
+        let value = ((f64::from(observation.missed) + packets.lost as f64) / sent).min(1.0);
+        let (from, to) = (self.number(&observation.from), self.number(&observation.to));
+        let at_ms = observation.at_ms.saturating_sub(u64::from(observation.span_ms) / 2);
+        self.losses.push(Entry { at_ms, from, to, relay: None, link: false, value, weight: sent });
+    }
+
     fn add(&mut self, observation: &Observation, quantity: Quantity) {
         let relays = observation.path.relays();
         if observation.origin == Origin::Claimed || relays.len() > 1 || observation.from == observation.to {
@@ -124,6 +167,7 @@ impl Entries {
             Quantity::Throughput => None,
         };
         let Some((value, weight)) = measured else { return };
+        self.add_loss(observation);
         let (from, to) = (self.number(&observation.from), self.number(&observation.to));
         let relay = relays.first().map(|relay| self.number(relay));
         let at_ms = observation.at_ms.saturating_sub(u64::from(observation.span_ms) / 2);
@@ -254,6 +298,21 @@ mod tests {
         let value = |from, to| frames.frames[0].get(at(from), at(to));
         assert_eq!((value("a", "b"), value("a", "r"), value("r", "b")), (40.0, 10.0, 30.0));
         assert!(value("b", "a").is_nan());
+    }
+
+    #[test]
+    fn what_was_lost_stands_in_the_same_frames() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lossy = observation("a", "b", "", 45, 40);
+        if let Record::Observation(observation) = &mut lossy {
+            observation.missed = 2;
+        }
+        keep(dir.path(), "a", &[observation("a", "b", "", 0, 40), lossy]);
+        let source = Source::open(&dir.path().join("a/history")).unwrap();
+        let losses = source.read_losses().unwrap();
+        let values: Vec<f32> = losses.iter().map(|frame| frame.get(0, 1)).collect();
+        assert_eq!(values, [0.0, 0.5]);
+        assert!(losses[0].get(1, 0).is_nan());
     }
 
     #[test]
