@@ -12,7 +12,7 @@ const PROVISIONAL: usize = 3;
 /// Sweeps of the additive model when it is new.
 const FIRST_SWEEPS: usize = 4;
 /// It is fitted in each of so many rounds, then in one of as many as [`RARELY`]: averages move ever more slowly.
-const OFTEN: usize = 8;
+const OFTEN: usize = 3;
 const RARELY: usize = 4;
 
 /// How a [`Scout`] decides.
@@ -194,23 +194,26 @@ impl Scout {
     fn fit(&mut self, sweeps: usize, claims: &impl Claims) {
         let (me, row, proofs, nodes) = (self.me, &self.row, &self.proofs, self.forecasts.len());
         let join = self.join;
+        let mut known: Vec<(u32, u32, f32)> = Vec::new();
+        let mut note = |from: usize, to: usize, leg: f32| {
+            if leg.is_finite() {
+                known.push((from as u32, to as u32, leg));
+            }
+        };
+        for from in 0..nodes {
+            for to in (0..nodes).filter(|to| *to != from) {
+                note(from, to, if from == me { row.mean(to) } else { claims.leg(from, to) });
+            }
+        }
+        if join == Join::Sum {
+            for to in 0..nodes {
+                let own = proofs.towards(to).iter().filter(|proof| claims.leg(proof.relay, to).is_nan());
+                own.for_each(|proof| note(proof.relay, to, proof.leg));
+            }
+        }
         for _ in 0..sweeps {
             self.effects.sweep(|add| {
-                for from in 0..nodes {
-                    for to in (0..nodes).filter(|to| *to != from) {
-                        let value = if from == me { row.mean(to) } else { claims.leg(from, to) };
-                        if value.is_finite() {
-                            add(from, to, value);
-                        }
-                    }
-                }
-                if join == Join::Sum {
-                    for to in 0..nodes {
-                        let own =
-                            proofs.towards(to).iter().filter(|proof| claims.leg(proof.relay, to).is_nan());
-                        own.for_each(|proof| add(proof.relay, to, proof.leg));
-                    }
-                }
+                known.iter().for_each(|(from, to, leg)| add(*from as usize, *to as usize, *leg));
             });
         }
     }
