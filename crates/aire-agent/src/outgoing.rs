@@ -116,14 +116,14 @@ impl Outgoing {
     }
 
     pub(crate) fn handle_ranking(&self, ranked: RankedPaths) {
-        let RankedPaths { mut paths, standby } = ranked;
+        let RankedPaths { mut paths, standby, silent } = ranked;
         // The pool takes the first disjoint path for its standby; the brain knows which is best.
         if let Some(standby) = standby {
             paths.retain(|path| *path != standby);
             let place = paths.len().min(1);
             paths.insert(place, standby);
         }
-        self.association.with_pool(|now, pool| pool.handle_ranking(now, paths));
+        self.association.with_pool(|now, pool| pool.handle_ranking(now, paths, silent));
     }
 
     pub(crate) fn handle_granted(self: &Arc<Self>, path: &Path, granted: Granted) {

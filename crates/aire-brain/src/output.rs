@@ -66,4 +66,6 @@ pub struct RankedPaths {
     pub paths: Vec<Path>,
     /// Where to go when the first fails: shares no relay with it. `None` where there is no such path.
     pub standby: Option<Path>,
+    /// Best first: not usable because they do not answer, or did not a moment ago. Nothing else speaks against them.
+    pub silent: Vec<Path>,
 }

@@ -41,7 +41,8 @@ fn poke(pool: &mut Pool, choices: &mut Choices<'_>, now: Time) {
         3 => pool.handle_lapsed(now, circuit),
         4 => {
             let ranking = (0..choices.below(6)).map(|_| choices.path()).collect();
-            pool.handle_ranking(now, ranking);
+            let silent = (0..choices.below(4)).map(|_| choices.path()).collect();
+            pool.handle_ranking(now, ranking, silent);
         }
         5 => {
             let (streams, busy) = (choices.below(300), choices.below(300));

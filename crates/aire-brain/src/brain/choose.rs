@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aire_types::{AppName, Class, Decision, Instance, Path, Ranked, RouteId, Snapshot, Time};
+use aire_types::{AppName, Class, Decision, Ineligible, Instance, Path, Ranked, RouteId, Snapshot, Time};
 
 use super::{Brain, FORCED_HOLD, NEW, Placement};
 use crate::cost::{Scorer, Terms, Weights};
@@ -54,13 +54,16 @@ impl Brain {
         self.steered(now, instance, class).0
     }
 
-    /// The paths to `instance` for the circuit pool: usable ones, best first, and the standby.
+    /// The paths to `instance` for the circuit pool: usable ones, best first, the standby, and what is left when nothing answers.
     pub fn rank_paths(&mut self, now: Time, instance: &Instance, class: Class) -> RankedPaths {
         let decision = self.steer(now, instance, class);
         let usable = decision.ranking.iter().filter(|ranked| ranked.ineligible.is_none());
         let paths = usable.map(|ranked| ranked.route.path.clone()).collect();
+        let silent =
+            |ranked: &&Ranked| matches!(ranked.ineligible, Some(Ineligible::Dead | Ineligible::Dwelling));
+        let silent = decision.ranking.iter().filter(silent).map(|ranked| ranked.route.path.clone()).collect();
         let choice = self.destinations.get(instance).and_then(|destination| destination.choices.get(&class));
-        RankedPaths { paths, standby: choice.and_then(|choice| choice.standby.clone()) }
+        RankedPaths { paths, standby: choice.and_then(|choice| choice.standby.clone()), silent }
     }
 
     /// Why streams of `class` to `app` go where they go.

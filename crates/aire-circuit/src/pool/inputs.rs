@@ -11,9 +11,11 @@ const DIALS_PER_CIRCUIT: u32 = 2;
 
 impl Pool {
     /// The paths that may be used, best first; with the best and one that shares no relay with it where that exists.
-    /// An empty ranking keeps what is in use.
-    pub fn handle_ranking(&mut self, now: Time, ranking: Vec<Path>) {
+    /// An empty ranking keeps what is in use. `silent` are paths that nothing but their silence speaks against: they are
+    /// tried when everything is silent.
+    pub fn handle_ranking(&mut self, now: Time, ranking: Vec<Path>, silent: Vec<Path>) {
         self.ranking = ranking;
+        self.silent = silent;
         self.reconcile(now);
     }
 
@@ -46,14 +48,14 @@ impl Pool {
             return;
         }
         let Some(state) = self.carriers.remove(&carrier) else { return };
-        self.back_off(now, &state.path, Duration::ZERO);
-        let spared = self.spares_circuit(now, state.dialled);
-        if let Some(slot) = self.slots.get_mut(&state.path)
-            && slot.failures >= DIALS_PER_CIRCUIT
-            && slot.state == SlotState::Granted(state.circuit)
-            && !spared
-        {
-            slot.state = SlotState::None;
+        if !self.spares_circuit(now, state.dialled) {
+            self.back_off(now, &state.path, Duration::ZERO);
+            if let Some(slot) = self.slots.get_mut(&state.path)
+                && slot.failures >= DIALS_PER_CIRCUIT
+                && slot.state == SlotState::Granted(state.circuit)
+            {
+                slot.state = SlotState::None;
+            }
         }
         self.release_unused(state.circuit);
         self.reconcile(now);
@@ -121,6 +123,9 @@ impl Pool {
             .map(|(id, _)| *id)
             .collect();
         for carrier in late {
+            if !self.carriers.contains_key(&carrier) {
+                continue; // it gave way to another dial meanwhile
+            }
             self.outputs.push_back(PoolOutput::Close { carrier, dead: true });
             self.handle_failed(now, carrier);
         }

@@ -65,6 +65,7 @@ impl Pool {
         }
         if self.needs_rescue() {
             for path in self.rescues(now) {
+                self.make_room(now, &path);
                 self.open_on(now, path, 1);
             }
             return;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use aire_types::{Path, Time};
 
 use super::config::PoolOutput;
-use super::state::{Carrier, Pool};
+use super::state::{Carrier, Pool, Slot, SlotState};
 use crate::health::CarrierId;
 
-/// So many paths of the ranking are tried at once.
+/// So many circuits are asked for at once.
 const PATHS: usize = 4;
 /// A dial of this age may hang on a network that has come back since: another one is tried beside it.
 pub(super) const DIAL_AGAIN: Duration = Duration::from_secs(1);
@@ -27,19 +27,47 @@ impl Pool {
         silent && self.wants.streams > 0 && !self.draining
     }
 
-    /// The paths on which another carrier is tried now.
+    /// The paths on which another carrier is tried now: all that have a circuit, as they need nothing but the network; and
+    /// of the others the best, whose circuits have to be asked for.
     pub(super) fn rescues(&self, now: Time) -> BTreeSet<Path> {
         let wanted = |path: &&Path| {
-            let on = |carrier: &&Carrier| carrier.path == **path && carrier.retire_at.is_none();
-            let dials = self.carriers.values().filter(on).filter(|carrier| carrier.up.is_none());
-            let recent = dials.into_iter().any(|carrier| now < carrier.dialled + DIAL_AGAIN);
-            !recent && self.carriers.values().filter(on).count() < self.config.max_per_path
+            let recent = self.dials_on(path).any(|(_, carrier)| now < carrier.dialled + DIAL_AGAIN);
+            !recent && (!self.is_full(path) || self.dials_on(path).next().is_some())
         };
-        self.ranking.iter().take(PATHS).filter(wanted).cloned().collect()
+        let granted = |path: &&Path| {
+            self.slots.get(*path).is_some_and(|slot| matches!(slot.state, SlotState::Granted(_)))
+        };
+        let all = || self.ranking.iter().chain(&self.silent);
+        let asked = all().filter(|path| !granted(path)).take(PATHS);
+        all().filter(granted).chain(asked).filter(wanted).cloned().collect()
+    }
+
+    fn dials_on<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (CarrierId, &'a Carrier)> {
+        let dials = self.carriers.iter().filter(|(_, carrier)| carrier.up.is_none() && carrier.path == *path);
+        dials.map(|(id, carrier)| (*id, carrier))
+    }
+
+    fn is_full(&self, path: &Path) -> bool {
+        let on = |carrier: &&Carrier| carrier.path == *path && carrier.retire_at.is_none();
+        self.carriers.values().filter(on).count() >= self.config.max_per_path
+    }
+
+    /// Where as many carriers hang as a path may have, the oldest dial gives way to another one.
+    pub(super) fn make_room(&mut self, now: Time, path: &Path) {
+        let may_dial = |slot: &Slot| matches!(slot.state, SlotState::Granted(_)) && slot.retry_at <= now;
+        if !self.is_full(path) || !self.slots.get(path).is_some_and(may_dial) {
+            return;
+        }
+        let oldest = self.dials_on(path).min_by_key(|(_, carrier)| carrier.dialled).map(|(id, _)| id);
+        if let Some(carrier) = oldest {
+            self.outputs.push_back(PoolOutput::Close { carrier, dead: true });
+            self.carriers.remove(&carrier);
+        }
     }
 
     /// Does the circuit of a dial that failed stay? Where nothing answers at all, silence says nothing against it, and
-    /// another would need links, which come back later than the network. A hop that knows it no more says so at once.
+    /// another would need links, which come back later than the network; and no wait is due, as a dial every
+    /// [`DIAL_AGAIN`] is slow enough. A hop that knows the circuit no more says so at once.
     pub(super) fn spares_circuit(&self, now: Time, dialled: Time) -> bool {
         now >= dialled + DIAL_AGAIN && self.needs_rescue()
     }

@@ -78,6 +78,8 @@ pub struct Pool {
     pub(super) config: PoolConfig,
     pub(super) leave: Leave,
     pub(super) ranking: Vec<Path>,
+    /// Allowed, but without an answer lately.
+    pub(super) silent: Vec<Path>,
     pub(super) slots: BTreeMap<Path, Slot>,
     pub(super) carriers: BTreeMap<CarrierId, Carrier>,
     pub(super) left: BTreeMap<Path, Left>,
@@ -111,6 +113,7 @@ impl Pool {
             config,
             leave: Leave::new(config.leave),
             ranking: Vec::new(),
+            silent: Vec::new(),
             slots: BTreeMap::new(),
             carriers: BTreeMap::new(),
             left: BTreeMap::new(),

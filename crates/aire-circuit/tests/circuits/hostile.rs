@@ -45,7 +45,8 @@ fn poke(pool: &mut Pool, random: &mut Random, now: Time) {
         3 => pool.handle_lapsed(now, circuit),
         4 => {
             let ranking = (0..random.below(5)).map(|_| any_path(random)).collect();
-            pool.handle_ranking(now, ranking);
+            let silent = (0..random.below(3)).map(|_| any_path(random)).collect();
+            pool.handle_ranking(now, ranking, silent);
         }
         5 => {
             let (streams, busy) = (random.below(3) as usize, random.below(9) as usize);

@@ -242,6 +242,32 @@ fn after_an_outage_of_everything_a_path_is_found_as_soon_as_a_hop_answers() {
 }
 
 #[test]
+fn after_an_outage_circuits_that_stand_are_tried_though_other_paths_rank_higher() {
+    for seed in 0..20 {
+        let known = [via("r1"), via("r2"), Path::DIRECT];
+        let unknown = ["r4", "r5", "r6", "r7"].map(via);
+        let places: Vec<_> = known.iter().chain(&unknown).map(|path| (path.clone(), 60)).collect();
+        let mut world = World::new(seed, &places);
+        world.order = known.to_vec();
+        world.start();
+        world.run_for(Duration::from_secs(20));
+        known.iter().chain(&unknown).for_each(|path| world.kill(path));
+        world.run_for(Duration::from_secs(3));
+        // what never answered is as good as unmeasured, what was measured is known to be silent
+        (world.order, world.silent) = (unknown.to_vec(), known.to_vec());
+        world.rank();
+        world.run_for(Duration::from_millis(10_000 + seed * 31));
+        let at = world.now;
+        world.revive(&via("r2"));
+        world.run_for(Duration::from_secs(5));
+        let found =
+            world.moves().into_iter().find(|(t, event)| *t > at && matches!(event, PoolEvent::Found { .. }));
+        let found = found.expect("found").0.since(at);
+        assert!(found <= Duration::from_millis(1_600), "seed {seed}: {found:?}");
+    }
+}
+
+#[test]
 fn streams_wait_since_the_last_sign_of_life() {
     let mut world = three(11);
     let at = world.now;

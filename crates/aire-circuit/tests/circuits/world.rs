@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) places: BTreeMap<Path, Place>,
     /// Best first, before penalties.
     pub(crate) order: Vec<Path>,
+    /// What the pool hears of as silent.
+    pub(crate) silent: Vec<Path>,
     pub(crate) penalised: BTreeMap<Path, Time>,
     pub(crate) channels: BTreeMap<CarrierId, (Path, Channel)>,
     pub(crate) circuits: BTreeSet<CircuitId>,
@@ -54,6 +56,7 @@ impl World {
             pool: Pool::new(PoolConfig::new(Class::Interactive, seed)),
             places: places.collect(),
             order: paths.iter().map(|(path, _)| path.clone()).collect(),
+            silent: Vec::new(),
             penalised: BTreeMap::new(),
             channels: BTreeMap::new(),
             circuits: BTreeSet::new(),
@@ -80,7 +83,7 @@ impl World {
         let (mut bad, mut ranking): (Vec<_>, Vec<_>) =
             self.order.iter().cloned().partition(|path| self.penalised.contains_key(path));
         ranking.append(&mut bad);
-        self.pool.handle_ranking(now, ranking);
+        self.pool.handle_ranking(now, ranking, self.silent.clone());
     }
 
     pub(crate) fn kill(&mut self, path: &Path) {
@@ -120,6 +123,7 @@ impl World {
         while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= now) {
             let later = entry.remove();
             self.happen(later);
+            self.follow();
         }
         if now >= self.next_message {
             self.next_message = now + self.spacing;
