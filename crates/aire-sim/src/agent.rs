@@ -61,7 +61,8 @@ pub fn name(node: usize) -> NodeName {
     NodeName::new(&format!("n{node}")).expect("a letter and digits are a name")
 }
 
-fn number(node: &NodeName) -> Option<usize> {
+/// Which node has this name.
+pub(crate) fn number(node: &NodeName) -> Option<usize> {
     node.as_str().strip_prefix('n')?.parse().ok()
 }
 
@@ -155,7 +156,7 @@ impl Agent {
         let relay = |(index, (node, name)): (usize, &(usize, NodeName))| {
             let mut relay = RelayInfo::new(name.clone());
             relay.zone = format!("z{}", network.zone(*node));
-            relay.load = heard.load.get(*node).copied().flatten()?;
+            relay.load = heard.load(self.node, *node)?;
             relay.rtt_ms = if index < self.links { network.link_ms(self.node, *node) } else { None };
             Some(relay)
         };

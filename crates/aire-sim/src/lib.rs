@@ -13,6 +13,7 @@ pub mod agent;
 pub mod clock;
 pub mod condition;
 pub mod flow;
+pub mod gossip;
 pub mod herd;
 pub mod learn;
 pub mod meter;

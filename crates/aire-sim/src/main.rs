@@ -12,6 +12,7 @@ use aire_sim::scale::Scale;
 const USAGE: &str = "usage: cargo xtask sim COMMAND [--json] [--seed N] [--threads N]
   scale [--nodes N]... [--seconds N]    what a node costs, from 10 nodes to 10,000, in one simulated hour
   herd [--agents N]... [--seeds N]      many agents and one piece of news: greedy, the rule, the learned herd control
+       [--registries]                   news of load by the real registries, not after four seconds
        [--tuned NAME=VALUE,...]         and the rule with other parameters: pull, wary, push, strain,
                                         near_share, load, dwell, errors, least
   replay --traces DIR|--synthetic KIND  agents on a recorded or synthetic network that their traffic loads
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
 
 struct Options {
     json: bool,
+    registries: bool,
     seed: u64,
     threads: usize,
     seconds: Option<u64>,
@@ -59,6 +61,7 @@ impl Options {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let mut options = Options {
             json: false,
+            registries: false,
             seed: 1,
             threads: cores,
             seconds: None,
@@ -72,6 +75,10 @@ impl Options {
         while let Some(word) = words.next() {
             if *word == "--json" {
                 options.json = true;
+                continue;
+            }
+            if *word == "--registries" {
+                options.registries = true;
                 continue;
             }
             if *word == "--tuned" {
@@ -159,7 +166,9 @@ fn herd(options: &Options) {
         for event in Event::ALL {
             for contender in &contenders {
                 let seeds = options.seed..options.seed + options.seeds;
-                let scenes = seeds.map(|seed| Scene::new(event, agents, contender.clone(), seed)).collect();
+                let scene = |seed| Scene::new(event, agents, contender.clone(), seed);
+                let scene = |seed| Scene { registries: options.registries, ..scene(seed) };
+                let scenes = seeds.map(scene).collect();
                 let seen = compare::run_all(scenes, options.threads);
                 rows.push(compare::Row::new(event, agents, contender.label(), &seen));
                 if !options.json {

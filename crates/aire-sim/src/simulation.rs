@@ -1,12 +1,13 @@
 //! Steps of virtual time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use aire_types::{NodeName, Time};
 
 use crate::agent::Agent;
 use crate::condition::Target;
+use crate::gossip::Gossip;
 use crate::meter::Meter;
 use crate::network::Network;
 
@@ -16,16 +17,30 @@ const LOAD_INTERVAL: Duration = Duration::from_secs(5);
 const LOADS_PER_SECOND: f64 = 4.0;
 const RENEWAL: Duration = Duration::from_secs(100);
 
+/// How often agents read what their registries heard.
+const HEARD: Duration = Duration::from_secs(1);
 /// How often what nodes publish of their legs is read.
 const LEGS: Duration = Duration::from_secs(30);
 
 /// What nodes publish, as it is heard at this moment, by node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Heard {
-    /// How busy it is; `None` where it is no relay.
+    /// How busy it is, for all alike; `None` where it is no relay.
     pub load: Vec<Option<f64>>,
+    /// The same where registries run: what each agent's node has heard, by relay.
+    pub by_node: BTreeMap<usize, BTreeMap<usize, f64>>,
     /// Round trips of its own direct legs, milliseconds: what its scouts tell.
     pub legs: Vec<Vec<(NodeName, f64)>>,
+}
+
+impl Heard {
+    /// How busy `relay` is, as far as `node` has heard; `None` where it has not heard of it, or it is no relay.
+    pub fn load(&self, node: usize, relay: usize) -> Option<f64> {
+        match self.by_node.get(&node) {
+            Some(heard) => heard.get(&relay).copied(),
+            None => self.load.get(relay).copied().flatten(),
+        }
+    }
 }
 
 /// How a run goes.
@@ -74,13 +89,16 @@ pub struct Simulation {
     underway: VecDeque<(Time, usize, f64)>,
     heard: Heard,
     legs_at: Time,
+    registries: Option<Gossip>,
+    heard_at: Time,
 }
 
 impl Simulation {
     /// Agents at their start. `relays` are the nodes that relay.
     pub fn new(config: SimulationConfig, network: Network, agents: Vec<Agent>, relays: Vec<usize>) -> Self {
         let nodes = network.nodes();
-        let mut heard = Heard { load: vec![None; nodes], legs: vec![Vec::new(); nodes] };
+        let (load, legs) = (vec![None; nodes], vec![Vec::new(); nodes]);
+        let mut heard = Heard { load, legs, by_node: BTreeMap::new() };
         relays.iter().for_each(|node| heard.load[*node] = Some(0.0));
         Simulation {
             offered: vec![0.0; network.resources()],
@@ -96,7 +114,22 @@ impl Simulation {
             relays,
             heard,
             legs_at: Time::ZERO + LEGS,
+            registries: None,
+            heard_at: Time::ZERO,
         }
+    }
+
+    /// Loads go the way of the registries, one a node, and not the short one. For up to some hundred nodes.
+    #[must_use]
+    pub fn with_registries(mut self, seed: u64) -> Self {
+        let nodes = self.network.nodes();
+        let way = |from: usize, to: usize| self.network.link_ms(from, to).unwrap_or(100.0) / 2000.0;
+        let ways: Vec<Duration> = (0..nodes * nodes)
+            .map(|at| Duration::from_secs_f64(way(at / nodes, at % nodes).clamp(0.0, 10.0)))
+            .collect();
+        let delay = move |from: usize, to: usize| ways[from * nodes + to];
+        self.registries = Some(Gossip::new(nodes, &self.relays, seed, delay));
+        self
     }
 
     /// The moment that the run has reached.
@@ -171,12 +204,27 @@ impl Simulation {
 
     /// Relays publish how busy they are, and the mesh hears it later.
     fn publish(&mut self) {
+        if let Some(registries) = &mut self.registries {
+            registries.run_until(self.now);
+            if self.now >= self.heard_at {
+                self.heard_at = self.now + HEARD;
+                for agent in &self.agents {
+                    let load = |relay: &usize| Some((*relay, registries.load(agent.node(), *relay)?));
+                    let heard = self.relays.iter().filter_map(load).collect();
+                    self.heard.by_node.insert(agent.node(), heard);
+                }
+            }
+        }
         if self.now >= self.measure_at {
             let steps = f64::from(self.steps.max(1));
             let pause = self.relays.len() as f64 / LOADS_PER_SECOND;
             let pause = Duration::from_secs_f64(pause).max(LOAD_INTERVAL);
             for (index, (sum, said)) in self.loads.iter().zip(&mut self.said).enumerate() {
                 let load = ((sum / steps).min(1.0) * 20.0).round() / 20.0;
+                if let Some(registries) = &mut self.registries {
+                    registries.set_load(self.now, self.relays[index], load);
+                    continue;
+                }
                 let age = self.now.since(said.1);
                 let news = (load - said.0).abs() >= LOAD_CHANGE && age >= pause;
                 if news || age >= RENEWAL {

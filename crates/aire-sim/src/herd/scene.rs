@@ -57,6 +57,8 @@ pub struct Scene {
     pub slack: f64,
     /// Who decides.
     pub contender: Contender,
+    /// News of load goes the way of the registries, and not the short one.
+    pub registries: bool,
     /// Where all randomness comes from.
     pub seed: u64,
 }
@@ -74,7 +76,15 @@ const FAILED: usize = 3;
 impl Scene {
     /// The scene with the usual sizes: a relay for every sixteen agents, and 1.6 times the capacity that is wanted.
     pub fn new(event: Event, agents: usize, contender: Contender, seed: u64) -> Self {
-        Scene { event, agents, relays: (agents / 16).clamp(6, 64), slack: 1.6, contender, seed }
+        Scene {
+            event,
+            agents,
+            relays: (agents / 16).clamp(6, 64),
+            slack: 1.6,
+            contender,
+            registries: false,
+            seed,
+        }
     }
 
     fn servers(&self) -> usize {
@@ -155,7 +165,8 @@ impl Scene {
         }
         let agents = (0..self.agents).map(|node| self.agent(&network, node, &mut random)).collect();
         let config = SimulationConfig::default();
-        Some(Simulation::new(config, network, agents, self.relay_nodes().collect()))
+        let simulation = Simulation::new(config, network, agents, self.relay_nodes().collect());
+        Some(if self.registries { simulation.with_registries(self.seed) } else { simulation })
     }
 
     fn agent(&self, network: &Network, node: usize, random: &mut Random) -> Agent {
