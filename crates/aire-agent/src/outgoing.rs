@@ -240,9 +240,12 @@ impl Outgoing {
             Report::Ended { stream, reset, moves, bytes_in, bytes_out } => {
                 agent.ledger.end(agent, self.id, stream, Ending { reset, moves, bytes_in, bytes_out });
             }
-            Report::Rtt { path, rtt } => {
+            Report::Measured { path, neighbour, rtt, counted } => {
                 let route = self.route(path);
-                agent.control(|now, control| control.handle_sample(now, &route, Sample::Rtt(rtt)));
+                agent.control(|now, control| {
+                    control.record_counted(&route, &neighbour, &counted);
+                    control.handle_sample(now, &route, Sample::Rtt(rtt));
+                });
             }
             Report::CarrierDown { carrier, close, why } => self.carrier_down(agent, carrier, close, &why),
             // Only destinations are called.

@@ -133,17 +133,22 @@ async fn agents_record_what_they_measure_and_choose() {
     let history = mesh.history("client");
     let wanted = [(Origin::Probe, 0), (Origin::Probe, 1), (Origin::Payload, 0), (Origin::Link, 0)];
     let all = async {
-        let mut stream = connect(door).await;
+        let stream = connect(door).await;
+        let (mut read, mut write) = stream.into_split();
+        // Whether the path or this machine sets the pace, sooner or later the path does for a moment.
+        let bulk = tokio::spawn(async move { while write.write_all(&[7; 1 << 16]).await.is_ok() {} });
+        let back = tokio::spawn(async move { tokio::io::copy(&mut read, &mut tokio::io::sink()).await });
         loop {
-            stream.write_all(b"payload").await.unwrap();
-            stream.read_exact(&mut [0; 7]).await.unwrap();
             let (observations, choices) = recorded(&history, "client");
             let find = |&(origin, relays): &(Origin, usize)| {
                 let fits = |it: &&Observation| it.origin == origin && it.path.relays().len() == relays;
-                observations.iter().find(|it| fits(it) && it.delays.is_some()).cloned()
+                observations.iter().find(|it| fits(it) && it.delays.is_some() && it.packets.sent > 0).cloned()
             };
             let found: Vec<Observation> = wanted.iter().filter_map(find).collect();
-            if found.len() == wanted.len() && !choices.is_empty() {
+            let carried = observations.iter().filter_map(|it| it.transfer.mbps()).fold(0.0, f64::max);
+            if found.len() == wanted.len() && !choices.is_empty() && carried > 0.0 {
+                bulk.abort();
+                back.abort();
                 return (found, choices);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -154,6 +159,10 @@ async fn agents_record_what_they_measure_and_choose() {
         let delays = it.delays.unwrap();
         assert!(delays.count > 0 && delays.min_us <= delays.median_us && delays.median_us <= delays.max_us);
         assert!(it.from.as_str() == "client" && it.span_ms >= 500 && it.load.is_some());
+        if it.origin == Origin::Probe {
+            assert_eq!(it.packets.sent, u64::from(delays.count + it.missed), "{it:?}");
+            assert_eq!(it.packets.lost, u64::from(it.missed), "{it:?}");
+        }
     }
     assert_eq!((found[1].path.relays()[0].as_str(), found[1].to.as_str()), ("hub", "server"));
     let chosen = &choices[0];

@@ -108,6 +108,8 @@ impl Carrier {
             last_arrival: self.arrivals.last(),
             in_flight: self.departures.in_flight(),
             window: window.bytes(),
+            acknowledged: self.departures.acked(),
+            settled: window.is_settled(),
             delivery_rate: window.rate(),
             min_rtt: window.min_rtt(),
             srtt: self.departures.rtt.smoothed(),

@@ -124,6 +124,10 @@ pub struct CarrierState {
     pub in_flight: u64,
     /// Bytes that may be in flight.
     pub window: u64,
+    /// Bytes that have arrived for sure since the carrier is up.
+    pub acknowledged: u64,
+    /// The window has found the path's rate: slow start is over.
+    pub settled: bool,
     /// Measured delivery rate, bytes a second; 0 before the first measurement.
     pub delivery_rate: u64,
     /// Least round trip of the last ten seconds.

@@ -82,6 +82,11 @@ impl Window {
         self.min_rtt.map(|(rtt, _)| rtt)
     }
 
+    /// Slow start is over.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.startup
+    }
+
     /// A round trip was measured. When the least one is outdated, the queues on the path that this carrier itself keeps
     /// filled are drained for a moment: otherwise their delay would be taken for the path's, and grow for ever.
     pub(crate) fn on_rtt(&mut self, now: Time, rtt: Duration) {

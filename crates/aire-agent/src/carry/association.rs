@@ -13,6 +13,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
+use super::counts::{Counted, Counts};
 use super::datagrams::Along;
 use super::flow::Delivery;
 use super::inner::{Inner, tick};
@@ -26,8 +27,8 @@ pub(crate) enum Report {
     Incoming { stream: StreamId, class: Class, protocol: Protocol, app: AppName },
     /// A stream is over at this end. Of one that was reset here it is said again once the peer knows.
     Ended { stream: StreamId, reset: Option<ResetCode>, moves: u32, bytes_in: u64, bytes_out: u64 },
-    /// A carrier's round trip, measured on payload.
-    Rtt { path: Path, rtt: Duration },
+    /// A carrier's round trip, measured on payload, and what was counted on it since the last report.
+    Measured { path: Path, neighbour: NodeName, rtt: Duration, counted: Counted },
     /// Source: a circuit along the path is wanted.
     Negotiate { path: Path },
     /// Source: a circuit is not wanted any more.
@@ -77,6 +78,9 @@ pub(super) struct CarrierSlot {
     pub(super) closer: Option<Waker>,
     pub(super) closing: Option<(CarrierClose, String)>,
     pub(super) reported: Time,
+    /// Not reported yet.
+    pub(super) counted: Counted,
+    pub(super) counts: Counts,
     /// The address of this end.
     pub(super) local: Option<IpAddr>,
 }
@@ -232,6 +236,8 @@ impl Association {
                 closer: None,
                 closing: None,
                 reported: Time::ZERO,
+                counted: Counted::default(),
+                counts: Counts::default(),
                 local: None,
             };
             inner.carriers.insert(carrier, slot);

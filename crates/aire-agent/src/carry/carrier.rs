@@ -189,6 +189,11 @@ impl Association {
     }
 
     fn tcp_info(&self, id: CarrierId, facts: TcpFacts) {
-        self.with(|now, inner| inner.keeper.tcp_info(now, id, facts));
+        self.with(|now, inner| {
+            if let Some(slot) = inner.carriers.get_mut(&id) {
+                slot.counts.segments(facts, &mut slot.counted);
+            }
+            inner.keeper.tcp_info(now, id, facts);
+        });
     }
 }

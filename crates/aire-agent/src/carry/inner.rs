@@ -169,12 +169,14 @@ impl Inner {
         let progress = Progress { rtt, outstanding_since: state.outstanding_since, loaded };
         self.keeper.progress(now, carrier, progress);
         let Some(slot) = self.carriers.get_mut(&carrier) else { return };
+        slot.counts.arrived(now, state.acknowledged, loaded && state.settled, &mut slot.counted);
         if let Some(rtt) = rtt
             && now.since(slot.reported) >= RTT_REPORT
         {
             slot.reported = now;
-            let path = slot.path.clone();
-            self.report(Report::Rtt { path, rtt });
+            let (path, neighbour) = (slot.path.clone(), slot.neighbour.clone());
+            let counted = std::mem::take(&mut slot.counted);
+            self.report(Report::Measured { path, neighbour, rtt, counted });
         }
     }
 

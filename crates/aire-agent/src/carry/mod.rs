@@ -3,6 +3,7 @@
 mod association;
 pub(crate) mod carrier;
 mod cipher;
+mod counts;
 mod datagrams;
 pub(crate) mod flow;
 mod inner;
@@ -12,5 +13,6 @@ pub(crate) mod stream;
 
 pub(crate) use association::{Association, OpenError, Report};
 pub(crate) use cipher::datagram_key;
+pub(crate) use counts::Counted;
 pub(crate) use datagrams::Along;
 pub(crate) use keeper::Keeper;

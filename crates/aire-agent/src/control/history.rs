@@ -7,6 +7,7 @@ use aire_trace::{Choice, Origin, Record};
 use aire_types::{Class, NodeName, Path, Ranked, RouteId, Time};
 
 use super::Control;
+use crate::carry::Counted;
 
 impl Control {
     /// Something was measured on a route.
@@ -23,6 +24,25 @@ impl Control {
         match rtt {
             Some(rtt) => history.measured(node, path, Origin::Probe, Sample::Rtt(rtt)),
             None => history.missed(node, path, Origin::Probe, patience),
+        }
+        let lost = u32::from(rtt.is_none());
+        history.measured(node, path, Origin::Probe, Sample::Packets { sent: 1, lost });
+    }
+
+    /// What was counted on a carrier of a route. The kernel counts segments on the first leg alone, so they are of the
+    /// direct path to the neighbour.
+    pub(crate) fn record_counted(&mut self, route: &RouteId, neighbour: &NodeName, counted: &Counted) {
+        let Some(history) = &mut self.history else { return };
+        let (sent, lost) = counted.segments;
+        let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        if sent > 0 || lost > 0 {
+            let packets = Sample::Packets { sent: count(sent), lost: count(lost) };
+            history.measured(neighbour, &Path::DIRECT, Origin::Payload, packets);
+        }
+        let (bytes, elapsed) = counted.transfer;
+        if bytes > 0 {
+            let transfer = Sample::Transfer { bytes, elapsed };
+            history.measured(&route.instance.node, &route.path, Origin::Payload, transfer);
         }
     }
 
@@ -52,16 +72,19 @@ impl Control {
         }
     }
 
-    /// All that was measured and chosen since the last call, and the links' round trips now.
+    /// All that was measured and chosen since the last call, and the links' readings now.
     pub(crate) fn take_history(&mut self, now: Time, now_ms: u64) -> Vec<Record> {
         let Some(history) = &mut self.history else { return Vec::new() };
-        for (node, link) in self.links.iter() {
-            history.measured(node, &Path::DIRECT, Origin::Link, Sample::Rtt(link.stats().rtt));
+        for (node, stats) in self.links.readings() {
+            let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+            let packets = Sample::Packets { sent: count(stats.sent), lost: count(stats.lost) };
+            history.measured(node, &Path::DIRECT, Origin::Link, Sample::Rtt(stats.rtt));
+            history.measured(node, &Path::DIRECT, Origin::Link, packets);
         }
         let registry = &self.registry;
         let load = |to: &NodeName, path: &Path| {
             let members = path.relays().iter().chain([to]).filter_map(|node| registry.member(node));
-            members.map(|member| member.body.node.cpu_load).reduce(f64::max)
+            members.map(|member| member.body.node.load()).reduce(f64::max)
         };
         history.take(now, now_ms, &self.node, load)
     }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use aire_net::{Link, Ticket, Transport};
+use aire_net::{Link, LinkStats, Ticket, Transport};
 use aire_types::{NodeName, Time};
 use aire_wire::{DatagramHead, Message};
 use bytes::Bytes;
@@ -38,6 +38,8 @@ pub(super) struct Entry {
     /// It replaced one from another address.
     moved: bool,
     since: Time,
+    /// Packets sent and lost at the last reading.
+    read: (u64, u64),
     pub(super) ends: Ends,
 }
 
@@ -74,6 +76,16 @@ impl Links {
     /// Peers saw us at addresses that we do not have any more.
     pub(super) fn forget_observed(&mut self) {
         self.observed.clear();
+    }
+
+    /// The links' round trips now, and what was sent and lost since the last call.
+    pub(super) fn readings(&mut self) -> impl Iterator<Item = (&NodeName, LinkStats)> {
+        self.open.iter_mut().map(|(node, entry)| {
+            let stats = entry.link.stats();
+            let (sent, lost) = std::mem::replace(&mut entry.read, (stats.sent, stats.lost));
+            let since = |now: u64, before: u64| now.saturating_sub(before);
+            (node, LinkStats { sent: since(stats.sent, sent), lost: since(stats.lost, lost), ..stats })
+        })
     }
 
     /// How many there are.
@@ -151,7 +163,17 @@ impl Control {
         let ends = Ends::new(now, crate::clock::until(own.min(link.peer().not_after)));
         let is_new = self.links.open.insert(
             node.clone(),
-            Entry { link, serial, dial, ours: dialled.is_some(), moved, told: remote, since: now, ends },
+            Entry {
+                link,
+                serial,
+                dial,
+                ours: dialled.is_some(),
+                moved,
+                told: remote,
+                since: now,
+                read: (0, 0),
+                ends,
+            },
         );
         self.introductions.forget(now, &node);
         if is_new.is_none() {
