@@ -13,9 +13,9 @@ use crate::segment::{MAX_SEGMENT, Segment, frame, header, name_frame};
 
 /// What segments' names end with; before it stands the time of their first record, milliseconds since 1970.
 pub const SUFFIX: &str = "trace";
-/// What an importer has to know of the folder.
+/// What an importer has to know of the folder, before the length of a frame.
 const DESCRIPTION: &str = "# What this folder holds, for an importer: the history that agents record.\n\
-    kind = \"records\"\nfiles = \"**/*.trace\"\nquantity = \"rtt\"\nstep_s = 30.0\n";
+    kind = \"records\"\nfiles = \"**/*.trace\"\nquantity = \"rtt\"\nstep_s = ";
 /// The store is parted into so many segments, so that the oldest part can go.
 const PARTS: u64 = 8;
 const SMALLEST: u64 = 64 << 10;
@@ -46,6 +46,7 @@ pub struct StoreError {
 pub struct Store {
     dir: PathBuf,
     node: NodeName,
+    span: Duration,
     limits: Limits,
     open: Option<Open>,
 }
@@ -62,9 +63,9 @@ struct Open {
 }
 
 impl Store {
-    /// A store in `dir` for what `node` records. Nothing is touched before the first [`Store::append`].
-    pub fn new(dir: PathBuf, node: NodeName, limits: Limits) -> Self {
-        Store { dir, node, limits, open: None }
+    /// A store in `dir` for what `node` records once a `span`. Nothing is touched before the first [`Store::append`].
+    pub fn new(dir: PathBuf, node: NodeName, span: Duration, limits: Limits) -> Self {
+        Store { dir, node, span, limits, open: None }
     }
 
     /// Appends records; all of them, or none. The first call goes on with the last segment, cutting off what a crash has
@@ -124,7 +125,8 @@ impl Store {
         }
         let described = self.dir.join("trace.toml");
         if !described.exists() {
-            fs::write(&described, DESCRIPTION).map_err(|source| failed(&described, source))?;
+            let text = format!("{DESCRIPTION}{:?}\n", self.span.as_secs_f64());
+            fs::write(&described, text).map_err(|source| failed(&described, source))?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aire_train::learn::Herd;
 use aire_types::{AppName, NodeName, Path};
 use aire_wire::Subject;
 use clap::{Args, Parser, Subcommand};
@@ -79,6 +80,9 @@ pub(crate) enum Command {
     Traces(Traces),
     /// Train a path model on recorded networks, and sign it
     Train(Box<Train>),
+    /// Make the key that signs models, or look at a model
+    #[command(subcommand)]
+    Model(Model),
     /// Replay recorded networks with all path policies, and say what each is worth
     Eval(Eval),
 }
@@ -179,12 +183,45 @@ pub(crate) enum Traces {
     },
 }
 
+/// What is done with models and their keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Model {
+    /// Print the public key of FILE, for `trust` in [model]; the key is made where there is none
+    Key {
+        /// The Ed25519 key that signs (PKCS#8, PEM or DER)
+        file: PathBuf,
+    },
+    /// Write a signed model that has learned nothing, to compare: the rule's figures, with the herd control of choice
+    Untrained {
+        /// Where it goes
+        file: PathBuf,
+        /// The key that signs; made where it does not exist
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// How agents behave as ones of many: rule, learned (in the simulator; what trained models have) or greedy
+        #[arg(long, value_name = "HOW", default_value = "learned")]
+        herd: Herd,
+    },
+    /// Print what a signed model is
+    Show {
+        /// The model
+        file: PathBuf,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// What is trained on, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Train {
     /// A folder of recorded sets, or one set; may be given more than once. Without any, synthetic meshes alone are used
-    #[arg(long, visible_alias = "from", value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     pub(crate) traces: Vec<PathBuf>,
+    /// What this mesh's agents recorded: STATE/history of one, or a folder with those of several; may be given more than once.
+    /// All of it is used, as one set
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Vec<PathBuf>,
     /// Where the signed model goes; the report goes beside it, as .md
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
@@ -197,12 +234,15 @@ pub(crate) struct Train {
     /// The Ed25519 key that signs (PKCS#8, PEM or DER); made where it does not exist [default: OUT.key]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// Use only this share of each set's frames, from the first on; what 'aire eval' scores comes after 0.4
+    /// Use only this share of the frames of each set of --traces, from the first on; what 'aire eval' scores comes after 0.4
     #[arg(long, value_name = "SHARE", default_value_t = 0.4, value_parser = share)]
     pub(crate) until: f64,
     /// Synthetic meshes of each of three kinds that are added
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(crate) synthetic: usize,
+    /// Decisions that are looked at in each set, at most about; fewer are faster and teach less
+    #[arg(long, value_name = "N", default_value_t = 40_000)]
+    pub(crate) questions: usize,
     /// Passes over the data at most
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub(crate) epochs: usize,

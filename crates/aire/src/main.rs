@@ -10,6 +10,7 @@ mod eval;
 mod failure;
 mod figures;
 mod mesh;
+mod model;
 mod output;
 mod policy;
 mod run;
@@ -42,6 +43,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Eval(asked) => eval::execute(&asked),
         Command::Traces(asked) => traces::execute(&asked),
         Command::Train(asked) => train::execute(&asked),
+        Command::Model(asked) => model::execute(&asked),
         Command::Policy(args::Policy::Check { file }) => policy::check(&file),
         Command::Run(flags) => run::execute(*flags),
         Command::Doctor(asked) => doctor::execute(*asked),

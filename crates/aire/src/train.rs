@@ -11,18 +11,25 @@ use crate::output::say;
 /// Trains, and says what came of it and what an agent needs to take the model.
 pub(crate) fn execute(asked: &Train) -> Result<ExitCode, Failure> {
     let without = learn::columns(&asked.without).map_err(Failure::usage)?;
-    if asked.traces.is_empty() && asked.synthetic == 0 {
+    if asked.traces.is_empty() && asked.from.is_empty() && asked.synthetic == 0 {
         return Err(Failure::usage(
-            "there is nothing to train on: give --traces DIR, or --synthetic 1 or more",
+            "there is nothing to train on: give --from DIR, --traces DIR, or --synthetic 1 or more",
         ));
     }
     let seed = asked.seed;
     let request = Request {
         traces: asked.traces.clone(),
+        histories: asked.from.clone(),
         out: asked.out.clone(),
         key: asked.key.clone(),
         resume: asked.resume.clone(),
-        plan: Plan { seed, until: asked.until, synthetic: asked.synthetic, ..Plan::default() },
+        plan: Plan {
+            seed,
+            until: asked.until,
+            questions: asked.questions,
+            synthetic: asked.synthetic,
+            ..Plan::default()
+        },
         settings: Settings { seed, epochs: asked.epochs, without, ..Settings::default() },
     };
     let trained = learn::train(&request).map_err(Failure::because)?;

@@ -40,7 +40,8 @@ impl Keeper {
 async fn keep(agent: Arc<Agent>, stop: CancellationToken) {
     let Some(config) = agent.config.history else { return };
     let limits = Limits { bytes: config.bytes, age: config.age };
-    let mut store = Some(Store::new(agent.config.state.join("history"), agent.config.node.clone(), limits));
+    let (folder, node) = (agent.config.state.join("history"), agent.config.node.clone());
+    let mut store = Some(Store::new(folder, node, config.span, limits));
     let mut failing = false;
     while !stop.is_cancelled() {
         tokio::select! {

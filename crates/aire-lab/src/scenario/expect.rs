@@ -54,8 +54,10 @@ impl Expect {
         match (&self.workload, &self.ask) {
             (Some(name), None) => {
                 let named = scenario.workload.iter().find(|workload| workload.name == *name);
-                let workload = named.ok_or_else(|| format!("there is no workload '{name}'"))?;
-                if self.since.is_some() && workload.kind != WorkloadKind::Messages {
+                if named.is_none() && !scenario.watch.iter().any(|watch| watch.name == *name) {
+                    return Err(format!("there is no workload '{name}'"));
+                }
+                if self.since.is_some() && named.is_none_or(|it| it.kind != WorkloadKind::Messages) {
                     return Err("only messages are known one by one: no 'since' here".to_owned());
                 }
                 if self.at.is_some() || self.within > 0.0 {

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ScenarioError;
 use super::expect::Expect;
+use super::group::Group;
+use super::watch::Watch;
 use crate::software::Program;
 use crate::wan::{Gate, Nat};
 use crate::{LinkShape, ShapeChange};
@@ -26,6 +28,8 @@ pub struct Scenario {
     pub about: String,
     /// The hosts.
     pub hosts: Vec<String>,
+    /// Hosts of which there are several.
+    pub group: Vec<Group>,
     /// Seconds from time zero to the end; workloads that still run then are waited for.
     pub seconds: f64,
     /// Decides which packets are lost.
@@ -36,10 +40,14 @@ pub struct Scenario {
     pub shape: LinkShape,
     /// Ways that behave otherwise.
     pub link: Vec<Link>,
+    /// What is made before the agents start, in this order.
+    pub prepare: Vec<Preparation>,
     /// The agents.
     pub agent: Vec<Agent>,
     /// What runs on the hosts.
     pub workload: Vec<Workload>,
+    /// Ways whose traffic is compared.
+    pub watch: Vec<Watch>,
     /// What must hold before time zero.
     pub before: Vec<Expect>,
     /// What happens.
@@ -130,6 +138,16 @@ pub enum WorkloadKind {
     Command,
     /// A `program` that the lab knows to start and to judge; servers `at` an address, from before the agents start.
     Software,
+}
+
+/// A program that is run to its end before the agents start.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preparation {
+    /// `{NAME}` stands for what it prints.
+    pub name: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
 }
 
 /// Something that runs on a host.
@@ -236,7 +254,7 @@ impl Scenario {
     /// # Errors
     /// As [`Scenario::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, ScenarioError> {
-        let scenario = Scenario::assemble(text, path, 0)?;
+        let scenario = Scenario::assemble(text, path, 0)?.ungrouped();
         scenario.check().map_err(|message| ScenarioError::Malformed { path: path.to_owned(), message })?;
         Ok(scenario)
     }
@@ -273,6 +291,9 @@ impl Scenario {
             policy: one(self.policy, base.policy),
             shape: one(self.shape, base.shape),
             link: all(self.link, base.link),
+            group: all(self.group, base.group),
+            watch: all(self.watch, base.watch),
+            prepare: all(self.prepare, base.prepare),
             agent: all(self.agent, base.agent),
             workload: all(self.workload, base.workload),
             before: all(self.before, base.before),
@@ -296,6 +317,13 @@ impl Scenario {
             })?;
             let shape = link.set.apply(self.shape);
             shape.check().map_err(|error| format!("[[link]] {} → {}: {error}", ways[0].0, ways[0].1))?;
+        }
+        if let Some(empty) = self.prepare.iter().find(|step| step.command.is_empty()) {
+            return Err(format!("[[prepare]] '{}' needs 'command'", empty.name));
+        }
+        for watch in &self.watch {
+            let ends = watch.ends().map_err(|error| format!("[[watch]] '{}': {error}", watch.name))?;
+            ends.into_iter().try_for_each(|(from, to)| self.known(from).and(self.known(to)))?;
         }
         self.check_workloads()?;
         self.check_agents()?;

@@ -27,6 +27,15 @@
 //! app = "client=127.0.0.1:9"
 //! flags = ["--to", "echo=127.0.0.1:8000"]
 //!
+//! # [[prepare]]                        # run before the agents start; what it prints is {key} in configurations, flags and
+//! # name = "key"                       # commands, as {folder} is the run's folder and {aire} the binary
+//! # command = ["{aire}", "model", "key", "{folder}/ours.key"]
+//! # [[group]]                          # c stands for c1 to c24, each with c's agent, workloads and ways
+//! # host = "c"
+//! # copies = 24
+//! # [[watch]]                          # how traffic spreads over ways; judged like a workload
+//! # name = "relays"
+//! # ways = ["r1->b", "r2->b"]
 //! # nat = "cone"                       # its host is behind a NAT ("symmetric": one that nobody can foretell)
 //! # inbound = "blocked"                # its host lets only answers in
 //!
@@ -65,15 +74,22 @@ mod expect;
 pub mod faults;
 mod field;
 mod file;
+mod group;
+mod prepare;
 mod run;
+mod watch;
 mod workloads;
 
 use std::io;
 use std::path::PathBuf;
 
 pub use expect::{Expect, Verdict};
-pub use file::{Agent, AgentRole, Ask, Event, Inbound, Link, Reach, Scenario, Workload, WorkloadKind};
+pub use file::{
+    Agent, AgentRole, Ask, Event, Inbound, Link, Preparation, Reach, Scenario, Workload, WorkloadKind,
+};
+pub use group::Group;
 pub use run::{Happened, Options, Outcome, run};
+pub use watch::Watch;
 
 use crate::TopologyError;
 use crate::wan::WanError;
@@ -103,6 +119,14 @@ pub enum ScenarioError {
     /// A wrong host or shape.
     #[error("configuration: {0}")]
     Topology(#[from] TopologyError),
+    /// What a scenario needs before its agents could not be made.
+    #[error("preparing '{name}' failed: {message}")]
+    Preparation {
+        /// Which step.
+        name: String,
+        /// What its program said.
+        message: String,
+    },
     /// An agent did not do what the scenario needs to begin.
     #[error("agent {node}: {message}")]
     Agent {

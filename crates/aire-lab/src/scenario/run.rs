@@ -13,6 +13,7 @@ use super::actions::{self, Action, AgentAction};
 use super::agents::{Agents, Asker};
 use super::expect::{Expect, Verdict};
 use super::file::{Ask, Reach, Scenario};
+use super::prepare::prepare;
 use super::workloads::{self, Running, Serving};
 use crate::wan::{Wan, WanConfig};
 
@@ -60,6 +61,7 @@ pub struct Outcome {
 pub fn run(scenario: &Scenario, options: &Options) -> Result<Outcome, ScenarioError> {
     let begun = Instant::now();
     let wan = network(scenario, options.folder.as_deref())?;
+    let scenario = &prepare(scenario, wan.folder(), &options.binary)?;
     let mut servers = BTreeMap::new();
     for workload in &scenario.workload {
         if let Some(server) = workloads::serve(workload, wan.host(&workload.host)?)? {
@@ -83,6 +85,7 @@ pub fn run(scenario: &Scenario, options: &Options) -> Result<Outcome, ScenarioEr
         clients: Vec::new(),
         asked: Vec::new(),
         events: Vec::new(),
+        samples: vec![Vec::new(); scenario.watch.len()],
     };
     timeline.run()?;
     let preparation_s = (zero - begun).as_secs_f64();
@@ -110,6 +113,8 @@ struct Timeline<'a> {
     /// Expectations with a time, by their number.
     asked: Vec<(usize, JoinHandle<Verdict>)>,
     events: Vec<Happened>,
+    /// For each watch, the bytes that had arrived on its ways after each second.
+    samples: Vec<Vec<Vec<u64>>>,
 }
 
 /// Something due at a time; the number is that of the entry in the file.
@@ -150,9 +155,29 @@ impl Timeline<'_> {
         Ok(())
     }
 
-    fn wait_until(&self, seconds: f64) {
+    /// Waits, and looks at what is watched once a second.
+    fn wait_until(&mut self, seconds: f64) {
+        while let Some(samples) = self.samples.first().map(Vec::len)
+            && (samples as f64) < seconds
+        {
+            self.sleep_until(samples as f64);
+            self.look();
+        }
+        self.sleep_until(seconds);
+    }
+
+    fn sleep_until(&self, seconds: f64) {
         let at = self.zero + Duration::try_from_secs_f64(seconds).unwrap_or_default();
         thread::sleep(at.saturating_duration_since(Instant::now()));
+    }
+
+    fn look(&mut self) {
+        for (watch, samples) in self.scenario.watch.iter().zip(&mut self.samples) {
+            // Checked when the file was read.
+            let ends = watch.ends().unwrap_or_default();
+            let bytes = |(from, to)| self.wan.counters(from, to).map_or(0, |counters| counters.bytes);
+            samples.push(ends.into_iter().map(bytes).collect());
+        }
     }
 
     fn happen(&mut self, number: usize) -> Result<(), ScenarioError> {
@@ -210,6 +235,9 @@ impl Timeline<'_> {
         }
         for (name, server) in servers {
             reports.insert(name.clone(), server.report());
+        }
+        for (watch, samples) in self.scenario.watch.iter().zip(&self.samples) {
+            reports.insert(watch.name.clone(), watch.report(samples));
         }
         let mut asked: BTreeMap<usize, JoinHandle<Verdict>> =
             std::mem::take(&mut self.asked).into_iter().collect();

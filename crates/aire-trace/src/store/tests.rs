@@ -47,7 +47,8 @@ fn choice(at_ms: u64) -> Record {
 }
 
 fn store(dir: &Path, bytes: u64) -> Store {
-    Store::new(dir.to_owned(), node("a"), Limits { bytes, age: Duration::from_secs(30 * 86_400) })
+    let span = Duration::from_secs(30);
+    Store::new(dir.to_owned(), node("a"), span, Limits { bytes, age: Duration::from_secs(30 * 86_400) })
 }
 
 fn read_all(dir: &Path) -> Vec<Record> {

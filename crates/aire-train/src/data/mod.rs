@@ -7,6 +7,7 @@ mod columns;
 mod description;
 mod error;
 mod frames;
+mod histories;
 mod import;
 mod matrix;
 mod moment;
@@ -21,6 +22,7 @@ pub use description::{
     SeriesDescription, Word,
 };
 pub use error::Error;
+pub use histories::{Histories, histories};
 pub use import::{Recording, Source, sources};
 pub use matrix::Matrix;
 pub use series::{Point, Series};

@@ -13,13 +13,19 @@ const DEEPEST: usize = 16;
 /// `*` stands for any part of one name, `**` for any folders, `{n}` for a number. Descriptions, licences and
 /// Markdown files are no recordings.
 pub(super) fn files(dir: &Path, pattern: &str) -> Result<Vec<PathBuf>, Error> {
-    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
-    let mut found = Vec::new();
-    walk(dir, &parts, 0, &mut found)?;
+    let found = matching(dir, pattern)?;
     if found.is_empty() {
         let message = format!("no file matches `files = \"{pattern}\"`: correct the pattern in {FILE}");
         return Err(Error::in_file(dir, message));
     }
+    Ok(found)
+}
+
+/// The same, where there may be none.
+pub(super) fn matching(dir: &Path, pattern: &str) -> Result<Vec<PathBuf>, Error> {
+    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
+    let mut found = Vec::new();
+    walk(dir, &parts, 0, &mut found)?;
     found.sort();
     found.dedup();
     Ok(found.into_iter().map(|(_, path)| path).collect())

@@ -21,9 +21,9 @@ const MOST_VALUES: usize = 1 << 30;
 const SHORTEST_MS: f64 = 0.01;
 
 /// One value of one path.
-struct Entry {
+pub(super) struct Entry {
     /// Middle of the span, milliseconds.
-    at_ms: u64,
+    pub(super) at_ms: u64,
     from: usize,
     to: usize,
     relay: Option<usize>,
@@ -33,11 +33,23 @@ struct Entry {
     weight: f64,
 }
 
+/// Nobody answered on a direct path.
+pub(super) struct Silence {
+    /// Middle of the span, milliseconds.
+    pub(super) at_ms: u64,
+    pub(super) from: usize,
+    pub(super) to: usize,
+}
+
+/// All that segments hold, nodes by number.
 #[derive(Default)]
-struct Entries {
-    numbers: BTreeMap<NodeName, usize>,
-    list: Vec<Entry>,
+pub(super) struct Entries {
+    pub(super) numbers: BTreeMap<NodeName, usize>,
+    pub(super) list: Vec<Entry>,
     losses: Vec<Entry>,
+    pub(super) silences: Vec<Silence>,
+    /// Lengths of the spans, milliseconds.
+    pub(super) spans_ms: Vec<u32>,
 }
 
 pub(super) fn read(dir: &Path, name: &str, described: &RecordsDescription) -> Result<Frames, Error> {
@@ -68,8 +80,7 @@ pub(super) fn read(dir: &Path, name: &str, described: &RecordsDescription) -> Re
         rest = later;
     }
     let held = hold(&mut frames, (described.hold_s / step_s).round().min(count as f64) as usize);
-    let mut nodes = vec![String::new(); numbers.len()];
-    numbers.into_iter().for_each(|(name, number)| nodes[number] = name.to_string());
+    let nodes = names(numbers);
     let (symmetric, score_gap) = (false, described.score_gap.max(1 + held));
     Ok(Frames { name: name.to_owned(), quantity, nodes, step_s, symmetric, score_gap, frames })
 }
@@ -104,6 +115,13 @@ pub(super) fn read_losses(dir: &Path, described: &RecordsDescription) -> Result<
     Ok(means.iter().map(fill).collect())
 }
 
+/// Of the nodes, in the order of their numbers.
+pub(super) fn names(numbers: BTreeMap<NodeName, usize>) -> Vec<String> {
+    let mut nodes = vec![String::new(); numbers.len()];
+    numbers.into_iter().for_each(|(name, number)| nodes[number] = name.to_string());
+    nodes
+}
+
 fn word(quantity: Quantity) -> &'static str {
     match quantity {
         Quantity::Rtt => "round trips",
@@ -112,7 +130,7 @@ fn word(quantity: Quantity) -> &'static str {
 }
 
 /// What is sound of one file; a torn end is what a crash leaves, and no fault.
-fn read_segment(file: &Path, quantity: Quantity, entries: &mut Entries) -> Result<(), Error> {
+pub(super) fn read_segment(file: &Path, quantity: Quantity, entries: &mut Entries) -> Result<(), Error> {
     let unreadable = |error: std::io::Error| Error::in_file(file, format!("cannot be read: {error}"));
     if std::fs::metadata(file).map_err(unreadable)?.len() > MAX_SEGMENT {
         return Err(Error::in_file(file, "is larger than any segment of a history: remove it"));
@@ -166,11 +184,18 @@ impl Entries {
             }
             Quantity::Throughput => None,
         };
-        let Some((value, weight)) = measured else { return };
+        let at_ms = observation.at_ms.saturating_sub(u64::from(observation.span_ms) / 2);
+        let Some((value, weight)) = measured else {
+            if observation.missed > 0 && relays.is_empty() {
+                let (from, to) = (self.number(&observation.from), self.number(&observation.to));
+                self.silences.push(Silence { at_ms, from, to });
+            }
+            return;
+        };
         self.add_loss(observation);
         let (from, to) = (self.number(&observation.from), self.number(&observation.to));
         let relay = relays.first().map(|relay| self.number(relay));
-        let at_ms = observation.at_ms.saturating_sub(u64::from(observation.span_ms) / 2);
+        self.spans_ms.push(observation.span_ms);
         let link = observation.origin == Origin::Link;
         self.list.push(Entry { at_ms, from, to, relay, link, value, weight });
     }
@@ -197,7 +222,7 @@ impl Means {
     }
 }
 
-fn frame(size: usize, quantity: Quantity, entries: &[Entry]) -> Matrix {
+pub(super) fn frame(size: usize, quantity: Quantity, entries: &[Entry]) -> Matrix {
     let mut matrix = Matrix::missing(size);
     for links in [false, true] {
         let mut means = Means::default();
@@ -275,7 +300,8 @@ mod tests {
 
     fn keep(dir: &Path, who: &str, records: &[Record]) {
         let limits = Limits { bytes: 1 << 20, age: Duration::from_secs(1 << 30) };
-        Store::new(dir.join(who).join("history"), node(who), limits).append(1, records).unwrap();
+        let span = Duration::from_secs(30);
+        Store::new(dir.join(who).join("history"), node(who), span, limits).append(1, records).unwrap();
     }
 
     fn read_frames(dir: &Path) -> Frames {

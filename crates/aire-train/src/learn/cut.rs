@@ -11,8 +11,10 @@ use crate::replay::{Fold, Protocol};
 const FITTED: f64 = 0.7;
 /// Of the nodes that training may see, the share that only validates.
 const VALIDATING: f64 = 0.25;
-/// With fewer nodes than this left, all are used.
+/// With fewer nodes than this left, all are used; known ones, too, are then told apart by time alone.
 const FEWEST: usize = 16;
+/// From, to and a relay.
+const LEAST: usize = 3;
 /// Folds of the evaluation whose newcomers are never seen.
 const FOLDS: usize = 5;
 
@@ -36,7 +38,7 @@ impl Cut {
         let (count, gap) = (frames.frames.len(), frames.score_gap.max(1));
         let end = ((count as f64 * until).round() as usize).clamp((gap + 2).min(count), count);
         let split = ((end as f64 * FITTED).round() as usize).max(gap + 1);
-        if split >= end || frames.nodes.len() < 4 {
+        if split >= end || frames.nodes.len() < LEAST {
             return None;
         }
         let mut known = strangers_left_out(frames);
@@ -44,8 +46,8 @@ impl Cut {
             known = (0..frames.nodes.len()).collect();
         }
         let mut random = Random::new(0x7a11);
-        let fitted: Vec<usize> = known.iter().copied().filter(|_| !random.chance(VALIDATING)).collect();
-        let fitted = if fitted.len() < 4 { known.clone() } else { fitted };
+        let few = known.len() < FEWEST;
+        let fitted = known.iter().copied().filter(|_| few || !random.chance(VALIDATING)).collect();
         Some(Cut { fitted, known, split, end })
     }
 

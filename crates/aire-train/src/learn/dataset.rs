@@ -8,7 +8,7 @@ use aire_types::{Random, Snapshot, Time};
 use super::cut::{Cut, cut, repeated};
 use super::observe::{Observer, Seen};
 use super::rows::{Row, Rows};
-use crate::data::{Frames, Matrix, Quantity};
+use crate::data::{Frames, Histories, Matrix, Quantity};
 use crate::replay::{Budget, Fold, Protocol, Via, replay, value};
 
 /// Probes per destination and round of the probers: that of the evaluation, and one that knows more.
@@ -68,6 +68,15 @@ pub struct Share {
     pub synthetic: bool,
 }
 
+/// One set, and what of it may be seen.
+struct Material<'a> {
+    frames: &'a Frames,
+    /// What decisions are judged by, where that is not the same.
+    measured: Option<&'a Frames>,
+    until: f64,
+    synthetic: bool,
+}
+
 /// All that a training run looks at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
@@ -84,14 +93,24 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Rows from recorded sets and from synthetic meshes. `tell` hears which set is looked at.
-    pub fn gather(recorded: &[Frames], plan: &Plan, mut tell: impl FnMut(&str)) -> Self {
+    /// Rows from recorded sets, from a mesh's own history, and from synthetic meshes. `tell` hears which set is looked at.
+    pub fn gather(
+        recorded: &[Frames],
+        history: Option<&Histories>,
+        plan: &Plan,
+        mut tell: impl FnMut(&str),
+    ) -> Self {
         let (training, validation) = (Rows::new(COUNT), Rows::new(COUNT));
         let mut all =
             Dataset { training, validation, cases: Vec::new(), shares: Vec::new(), left_out: Vec::new() };
         for frames in recorded {
             tell(&frames.name);
-            all.add(frames, plan.until, plan, false);
+            all.add(&Material { frames, measured: None, until: plan.until, synthetic: false }, plan);
+        }
+        if let Some(Histories { seen, measured }) = history {
+            tell(&seen.name);
+            // nothing of it is kept for an evaluation: the mesh goes on and will judge
+            all.add(&Material { frames: seen, measured: Some(measured), until: 1.0, synthetic: false }, plan);
         }
         for (number, shape) in shapes(plan).enumerate() {
             let made = record(&shape, plan.seed.wrapping_mul(1000) + number as u64);
@@ -109,14 +128,15 @@ impl Dataset {
                 nodes: made.nodes,
             };
             tell(&frames.name);
-            all.add(&frames, 1.0, plan, true);
+            all.add(&Material { frames: &frames, measured: None, until: 1.0, synthetic: true }, plan);
         }
         all.training.balance();
         all.validation.balance();
         all
     }
 
-    fn add(&mut self, frames: &Frames, until: f64, plan: &Plan, synthetic: bool) {
+    fn add(&mut self, material: &Material<'_>, plan: &Plan) {
+        let &Material { frames, measured, until, synthetic } = material;
         if frames.quantity != Quantity::Rtt {
             self.left_out.push((frames.name.clone(), "it holds no round trips"));
             return;
@@ -144,11 +164,12 @@ impl Dataset {
             times.iter().flat_map(|times| BUDGETS.iter().map(move |probes| (times, probes))).enumerate()
         {
             let pass = Pass { times, probes, seed: plan.seed ^ (pass as u64) << 8 ^ u64::from(label) << 16 };
-            let fitted = cut(frames, &parts.fitted, 0..parts.split);
-            let watched = pass.watch(&fitted, questions, 0);
+            let part = |nodes: &[usize], end: usize| {
+                (cut(frames, nodes, 0..end), measured.map(|measured| cut(measured, nodes, 0..end)))
+            };
+            let watched = pass.watch(part(&parts.fitted, parts.split), questions, 0);
             watched.iter().for_each(|seen| seen.rows(&watched.frames, label, &mut self.training));
-            let known = cut(frames, &parts.known, 0..parts.end);
-            let mut watched = pass.watch(&known, questions / 3, parts.split);
+            let mut watched = pass.watch(part(&parts.known, parts.end), questions / 3, parts.split);
             let fitted = |node: usize| parts.fitted.contains(&parts.known[node]);
             if parts.splits_nodes() {
                 watched.seen.retain(|seen| !fitted(seen.from) || !fitted(seen.to));
@@ -183,6 +204,7 @@ struct Pass {
 }
 
 struct Watched {
+    /// What decisions are judged by.
     frames: Frames,
     seen: Vec<Seen>,
 }
@@ -195,8 +217,8 @@ impl Watched {
 
 impl Pass {
     /// Notes about so many questions whose outcome lies in frame `first` or later.
-    fn watch(&self, frames: &Frames, questions: usize, first: usize) -> Watched {
-        let frames = repeated(frames, self.times);
+    fn watch(&self, (frames, measured): (Frames, Option<Frames>), questions: usize, first: usize) -> Watched {
+        let frames = repeated(&frames, self.times);
         let (first, gap) = (first * self.times, frames.score_gap.max(1));
         let (nodes, rounds) = (frames.nodes.len(), frames.frames.len());
         let mut random = Random::new(self.seed);
@@ -220,6 +242,7 @@ impl Pass {
         replay(&frames, &fold, &protocol, Budget::Kept, &mut agents);
         let mut seen = observer.seen();
         seen.retain(|seen| seen.round + gap >= first);
+        let frames = measured.map_or(frames, |measured| repeated(&measured, self.times));
         Watched { frames, seen }
     }
 }

@@ -29,7 +29,7 @@ fn plan() -> Plan {
 
 #[test]
 fn rows_have_the_gain_of_the_scored_frame_and_come_from_their_own_part() {
-    let data = Dataset::gather(&[steady(60)], &plan(), |_| {});
+    let data = Dataset::gather(&[steady(60)], None, &plan(), |_| {});
     let share = &data.shares[0];
     assert_eq!((share.frames, share.rows), ([60, 24, 17], [data.training.len(), data.validation.len()]));
     assert!(data.training.len() > 1000 && data.validation.len() > 100 && !data.cases.is_empty());
@@ -50,7 +50,7 @@ fn what_lies_beyond_the_part_that_may_be_seen_changes_nothing() {
         *frame = Matrix::missing(20);
     }
     let rows = |frames| {
-        let data = Dataset::gather(&[frames], &plan(), |_| {});
+        let data = Dataset::gather(&[frames], None, &plan(), |_| {});
         (data.training, data.validation)
     };
     assert!(rows(plain) == rows(other));
@@ -59,7 +59,7 @@ fn what_lies_beyond_the_part_that_may_be_seen_changes_nothing() {
 #[test]
 fn the_same_seed_gives_the_same_rows() {
     let plan = Plan { synthetic: 1, nodes: 10, ..plan() };
-    let gather = |seed| Dataset::gather(&[], &Plan { seed, ..plan.clone() }, |_| {});
+    let gather = |seed| Dataset::gather(&[], None, &Plan { seed, ..plan.clone() }, |_| {});
     let (first, again) = (gather(1), gather(1));
     assert!(first.training == again.training && first.validation == again.validation);
     assert!(first.training != gather(2).training);
@@ -71,7 +71,7 @@ fn the_same_seed_gives_the_same_rows() {
 #[test]
 fn sets_without_round_trips_or_too_short_are_named() {
     let throughput = Frames { quantity: Quantity::Throughput, ..steady(60) };
-    let data = Dataset::gather(&[throughput, steady(3)], &plan(), |_| {});
+    let data = Dataset::gather(&[throughput, steady(3)], None, &plan(), |_| {});
     assert_eq!(data.left_out.len(), 2);
     assert!(data.training.is_empty() && data.shares.is_empty());
 }

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use aire_brain::model::Artefact;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::rand::SystemRandom;
@@ -83,12 +84,28 @@ impl SigningKey {
 /// The artefact in an envelope that [`SigningKey::seal`] made. `None` where it is none or was changed since. Whether its
 /// signer is to be trusted is for the agent to say.
 pub fn unseal(sealed: &[u8]) -> Option<&[u8]> {
+    open(sealed).map(|(_, artefact)| artefact)
+}
+
+/// A sealed model, and the public key of its signer.
+///
+/// # Errors
+/// The file cannot be read or holds no sound model.
+pub fn inspect(path: &Path) -> Result<(Artefact, Vec<u8>), Error> {
+    let sealed = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let model = |why: &str| Error::Model { path: path.to_owned(), why: why.to_owned() };
+    let (signer, artefact) = open(&sealed).ok_or_else(|| model("it is not signed, or was changed since"))?;
+    let artefact = Artefact::decode(artefact).map_err(|error| model(&error.to_string()))?;
+    Ok((artefact, signer.to_owned()))
+}
+
+fn open(sealed: &[u8]) -> Option<(&[u8], &[u8])> {
     let (head, rest) = sealed.split_at_checked(MAGIC.len() + 1 + 32)?;
     let (signature, artefact) = rest.split_at_checked(64)?;
     let (kind, signer) = head.split_at_checked(MAGIC.len() + 1)?;
     let known = kind.starts_with(MAGIC) && kind.ends_with(&[VERSION]);
     let signed = UnparsedPublicKey::new(&ED25519, signer).verify(&[head, artefact].concat(), signature);
-    (known && signed.is_ok()).then_some(artefact)
+    (known && signed.is_ok()).then_some((signer, artefact))
 }
 
 #[cfg(test)]

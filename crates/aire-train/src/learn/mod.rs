@@ -18,6 +18,7 @@ mod report;
 mod rows;
 mod session;
 mod trainer;
+mod untrained;
 
 use std::path::PathBuf;
 
@@ -26,7 +27,7 @@ pub use checkpoint::Epoch;
 pub use dataset::{Case, Dataset, Plan, Share};
 pub use export::export;
 pub use importance::importance;
-pub use key::{SigningKey, unseal};
+pub use key::{SigningKey, inspect, unseal};
 pub use margin::{Chosen, Verdict, choose};
 pub use network::Layer;
 pub use normalisation::Normalisation;
@@ -34,6 +35,7 @@ pub use report::Account;
 pub use rows::{Row, Rows};
 pub use session::{Request, Trained, columns, train};
 pub use trainer::{Course, Fitted, Settings, fit};
+pub use untrained::{Herd, write_untrained};
 
 /// Why nothing was learned.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,19 @@ pub enum Error {
     Empty {
         /// Which network.
         network: String,
+    },
+    /// A history holds something, but not enough of it.
+    #[error(
+        "the history gives {} rows to fit and {} to validate, and {} and {} are needed: record for about {minutes:.0} min more, \
+         give the histories of more agents, or let them reach their apps over more relays", rows[0], rows[1], least[0], least[1]
+    )]
+    Short {
+        /// Rows to fit and to validate.
+        rows: [usize; 2],
+        /// How many there must be.
+        least: [usize; 2],
+        /// How much longer to record, about, if all goes on as it was.
+        minutes: f64,
     },
     /// The weights left all bounds.
     #[error(
@@ -95,6 +110,14 @@ pub enum Error {
     /// The traces cannot be read.
     #[error(transparent)]
     Traces(#[from] crate::data::Error),
+    /// A file is no model that an agent would read.
+    #[error("{path} is no sound model: {why}")]
+    Model {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// There is no such feature.
     #[error("'{name}' is no feature; the features are {known}")]
     Feature {

@@ -54,7 +54,8 @@ impl Account<'_> {
             "Probers with 1.5 and 4 probes per destination and round went through each set; every candidate of a noted question is a row, \
              labelled with its gain over direct on the frame that a decision would have met. Weights are fitted on early frames of some nodes; \
              validation has later frames of ways from or to other nodes. Of each recorded set the first {:.0} % of the frames were seen, and no \
-             node that is a newcomer in the first five folds of `aire eval` where enough others are left. Seed {seed}.\n\n",
+             node that is a newcomer in the first five folds of `aire eval` where enough others are left; of a mesh's own history all. \
+             Seed {seed}.\n\n",
             until * 100.0
         );
         text.push_str("| set | nodes | known | fitted on | frames | seen | fitted on | rows fitted | rows validating |\n");

@@ -17,13 +17,15 @@ use super::key::SigningKey;
 use super::margin::{Chosen, choose};
 use super::report::Account;
 use super::trainer::{Course, Fitted, Settings, fit};
-use crate::data::{Frames, Recording, sources};
+use crate::data::{Frames, Histories, Recording, histories, sources};
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// Folders with recorded sets; none: synthetic meshes alone.
     pub traces: Vec<PathBuf>,
+    /// Folders with what the agents of one mesh recorded; together they are one set, and all of it is used.
+    pub histories: Vec<PathBuf>,
     /// Where the signed model goes; its report goes beside it.
     pub out: PathBuf,
     /// The key that signs; made where it does not exist. `None`: beside the model.
@@ -56,6 +58,8 @@ pub struct Trained {
 }
 
 const NETWORK: &str = "network";
+/// A history with fewer rows to fit and to validate teaches nothing but chance.
+const LEAST_ROWS: [usize; 2] = [200, 50];
 
 /// Trains, and writes the signed model and its report.
 ///
@@ -68,15 +72,19 @@ pub fn train(request: &Request) -> Result<Trained, Error> {
         Checkpoint::find(dir, NETWORK)?;
     }
     let key_path = request.key.clone().unwrap_or_else(|| beside(&request.out, "key"));
-    let (key, fresh) = SigningKey::load_or_create(&key_path)?;
     let recorded = read(&request.traces)?;
+    let history = (!request.histories.is_empty()).then(|| histories(&request.histories)).transpose()?;
+    let (key, fresh) = SigningKey::load_or_create(&key_path)?;
     let spinner = ProgressBar::new_spinner();
-    let dataset = Dataset::gather(&recorded, &request.plan, |set| {
+    let dataset = Dataset::gather(&recorded, history.as_ref(), &request.plan, |set| {
         spinner.set_message(format!("looking at {set}"));
         spinner.tick();
     });
     spinner.finish_and_clear();
-    drop(recorded);
+    if let Some(history) = &history {
+        enough(history, &dataset)?;
+    }
+    drop((recorded, history));
     let (training, validation) = (&dataset.training, &dataset.validation);
     let course = Course {
         checkpoints: Some(request.resume.clone().unwrap_or_else(|| beside(&request.out, "checkpoints"))),
@@ -119,6 +127,19 @@ pub fn train(request: &Request) -> Result<Trained, Error> {
         losses: [fitted.untrained_loss, best_loss(&fitted)],
         chosen,
     })
+}
+
+/// Did the history give enough rows?
+fn enough(history: &Histories, dataset: &Dataset) -> Result<(), Error> {
+    let share = dataset.shares.iter().find(|share| share.name == history.seen.name);
+    let rows = share.map_or([0, 0], |share| share.rows);
+    let factor = |at: usize| LEAST_ROWS[at] as f64 / rows[at].max(1) as f64;
+    let factor = factor(0).max(factor(1));
+    if factor <= 1.0 {
+        return Ok(());
+    }
+    let minutes = history.seen.frames.len() as f64 * history.seen.step_s / 60.0;
+    Err(Error::Short { rows, least: LEAST_ROWS, minutes: (minutes * (factor - 1.0)).ceil().max(1.0) })
 }
 
 fn best_loss(fitted: &Fitted) -> f64 {
@@ -166,7 +187,7 @@ fn summary(dataset: &Dataset, request: &Request) -> String {
 }
 
 /// The model's name: that of its file, as far as names may go.
-fn name_of(out: &Path) -> Result<String, Error> {
+pub(super) fn name_of(out: &Path) -> Result<String, Error> {
     let stem = out.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let name: String =
         stem.chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).take(63).collect();
@@ -182,7 +203,7 @@ fn beside(out: &Path, word: &str) -> PathBuf {
 }
 
 /// A crash leaves the old file or the new one.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let next = beside(path, "next");
     let written = fs::write(&next, bytes).and_then(|()| fs::rename(&next, path));
     written.map_err(|source| Error::Write { path: path.to_owned(), source })
