@@ -204,3 +204,40 @@ fn insert(open: &mut [Option<Promise>; OPEN], promise: Promise) {
         open[place] = Some(promise);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::relays::{Claims, Join, Legs, Scout, Settings};
+
+    /// Three clusters of sixteen nodes; each has one relay, 45 to 47, with a wide way in, all else is narrow.
+    fn truth(from: usize, to: usize) -> f32 {
+        match from {
+            45..48 if from - 45 == to % 3 => 900.0,
+            0 if to >= 45 => 800.0,
+            _ if from % 3 == to % 3 => 120.0 + (from % 5) as f32,
+            _ => 20.0 + (from * 7 + to) as f32 % 10.0,
+        }
+    }
+
+    #[test]
+    fn towards_a_node_of_which_nobody_speaks_the_relay_of_those_like_it_is_found() {
+        let (me, unheard) = (0, 43);
+        let mut legs = Legs::unknown(48);
+        for from in 0..48 {
+            let known = (0..48).filter(|to| *to != from && *to != unheard && from != unheard);
+            known.for_each(|to| legs.set(from, to, truth(from, to)));
+        }
+        let mut scout = Scout::new(me, 48, 0, Join::Least, Settings::default(), 5);
+        let direct: Vec<f32> = (0..48).map(|to| if to == me { f32::NAN } else { truth(me, to) }).collect();
+        scout.observe(0, &direct, &[], &legs);
+        let relays: Vec<usize> = (1..48).filter(|relay| *relay != unheard).collect();
+        for round in 1..6 {
+            let plan = scout.plan(&[unheard], |_| None, &relays, 1, &legs);
+            let value = |relay, to| Join::Least.path(truth(me, relay), truth(relay, to));
+            let probes: Vec<_> = plan.iter().map(|(relay, to)| (*relay, *to, value(*relay, *to))).collect();
+            scout.observe(round, &[], &probes, &legs);
+        }
+        assert!(legs.leg(46, unheard).is_nan());
+        assert_eq!(scout.choose(unheard, None, &relays, &legs), Some(46));
+    }
+}

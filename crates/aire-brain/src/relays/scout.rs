@@ -124,6 +124,12 @@ impl Scout {
         self.proofs.forget(node);
         self.forecasts[node] = f32::NAN;
         self.votes[node] = 0.0;
+        if let Some(first) = self.first.get_mut(node) {
+            *first = f32::NAN;
+        }
+        if let Some(told) = self.told.get_mut(node) {
+            *told = (f32::NAN, 0);
+        }
         self.transfer = None;
     }
 
