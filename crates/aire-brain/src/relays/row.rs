@@ -41,13 +41,13 @@ impl Strength {
         self.samples += 1.0;
     }
 
-    /// How many samples the prior counts for; 16 before there is evidence.
+    /// How many samples the prior counts for; none before there is evidence, as what is told then would be the prior alone.
     pub fn best(&self) -> f32 {
         if self.samples < 16.0 {
-            return STRENGTHS[2];
+            return 0.0;
         }
         let best = self.losses.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1));
-        best.map_or(STRENGTHS[2], |(index, _)| STRENGTHS[index] * CHOICE)
+        best.map_or(0.0, |(index, _)| STRENGTHS[index] * CHOICE)
     }
 
     /// What others or history found counts as if it had been found here, as `weight` samples.
