@@ -97,8 +97,9 @@ impl Agent {
     }
 
     /// What it publishes of its legs, milliseconds.
-    pub(crate) fn legs(&self) -> &[(NodeName, f64)] {
-        self.brain.legs()
+    pub(crate) fn publish_legs(&mut self, said: &mut Vec<(NodeName, f64)>) {
+        self.brain.legs().clone_into(said);
+        self.brain.handle_published();
     }
 
     /// Its brain.

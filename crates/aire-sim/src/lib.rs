@@ -11,6 +11,7 @@
 
 pub mod agent;
 pub mod clock;
+pub mod compare;
 pub mod condition;
 pub mod flow;
 pub mod gossip;

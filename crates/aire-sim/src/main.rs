@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aire_brain::Rule;
 use aire_sim::Contender;
+use aire_sim::compare::Comparison;
 use aire_sim::herd::{Event, Scene, compare};
 use aire_sim::learn::{Action, DIMENSIONS, NAMES, Search, SearchConfig};
 use aire_sim::scale::Scale;
@@ -15,7 +16,10 @@ const USAGE: &str = "usage: cargo xtask sim COMMAND [--json] [--seed N] [--threa
        [--registries]                   news of load by the real registries, not after four seconds
        [--tuned NAME=VALUE,...]         and the rule with other parameters: pull, wary, push, strain,
                                         near_share, load, dwell, errors, least
+       [--scouts]                       and both ways of using scouts
   replay --traces DIR|--synthetic KIND  agents on a recorded or synthetic network that their traffic loads
+  scouts [--nodes N]... [--seeds N]     who finds the better relays, with nothing scarce: chance or scouts
+       [--seconds N]
   learn                                 learn the herd control again; prints every generation";
 
 const ELSEWHERE: &str = "recorded traces are read by aire-replay: cargo xtask sim replay --traces DIR";
@@ -27,6 +31,7 @@ fn main() -> ExitCode {
         Some((&"scale", rest)) => Options::parse(rest).map(|options| scale(&options)),
         Some((&"herd", rest)) => Options::parse(rest).map(|options| herd(&options)),
         Some((&"replay", rest)) => aire_sim::replay::execute(rest, |_| Err(ELSEWHERE.to_owned())),
+        Some((&"scouts", rest)) => Options::parse(rest).map(|options| scouts(&options)),
         Some((&"learn", rest)) => Options::parse(rest).map(|options| learn(&options)),
         Some((&("help" | "--help" | "-h"), _)) => {
             println!("{USAGE}");
@@ -53,6 +58,7 @@ struct Options {
     agents: Vec<usize>,
     seeds: u64,
     tuned: Vec<Action>,
+    scouts: bool,
     only: Option<[bool; DIMENSIONS]>,
 }
 
@@ -69,6 +75,7 @@ impl Options {
             agents: Vec::new(),
             seeds: 5,
             tuned: Vec::new(),
+            scouts: false,
             only: None,
         };
         let mut words = words.iter();
@@ -79,6 +86,10 @@ impl Options {
             }
             if *word == "--registries" {
                 options.registries = true;
+                continue;
+            }
+            if *word == "--scouts" {
+                options.scouts = true;
                 continue;
             }
             if *word == "--tuned" {
@@ -158,6 +169,9 @@ fn herd(options: &Options) {
     let sizes = if options.agents.is_empty() { vec![200] } else { options.agents.clone() };
     let mut contenders = vec![Contender::Direct, Contender::Greedy, Contender::Rule, Contender::Learned];
     contenders.extend(options.tuned.iter().map(|action| Contender::Tuned(Box::new(action.rule()))));
+    if options.scouts {
+        contenders.extend([Contender::Proposed, Contender::Guided]);
+    }
     if !options.json {
         println!("{}", compare::Row::HEADER);
     }
@@ -179,6 +193,45 @@ fn herd(options: &Options) {
     }
     if options.json {
         println!("{}", serde_json::json!({ "herd": rows }));
+    }
+}
+
+fn scouts(options: &Options) {
+    let sizes = if options.nodes.is_empty() { vec![60, 200] } else { options.nodes.clone() };
+    let contenders = [Contender::Direct, Contender::Rule, Contender::Proposed, Contender::Guided];
+    if !options.json {
+        println!("nodes  seed  policy   mean ms  p99 ms  probes/node/s  moves/dest/h");
+    }
+    let mut rows = Vec::new();
+    for nodes in sizes.into_iter().filter(|nodes| *nodes > 3) {
+        for seed in options.seed..options.seed + options.seeds {
+            let mesh = Comparison {
+                nodes,
+                destinations: 3,
+                links: 8,
+                warm: Duration::from_secs(120),
+                counted: Duration::from_secs(options.seconds.unwrap_or(600)),
+                seed,
+                threads: options.threads,
+            };
+            for contender in &contenders {
+                let found = mesh.run(contender);
+                if !options.json {
+                    println!(
+                        "{nodes:5}  {seed:4}  {:7}  {:7.1}  {:6.1}  {:13.2}  {:12.2}",
+                        contender.label(),
+                        found.mean_ms,
+                        found.p99_ms,
+                        found.probes_per_node_s,
+                        found.moves_per_hour
+                    );
+                }
+                rows.push(serde_json::json!({ "nodes": nodes, "seed": seed, "policy": contender.label(), "found": found }));
+            }
+        }
+    }
+    if options.json {
+        println!("{}", serde_json::json!({ "scouts": rows }));
     }
 }
 

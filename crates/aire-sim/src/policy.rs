@@ -1,5 +1,6 @@
 //! The policies that runs are compared by.
 
+use aire_brain::model::Learned;
 use aire_brain::{Config, HerdTuning, Policy, Rule};
 use aire_types::{Candidate, NodeName, Ranked, Snapshot};
 
@@ -58,6 +59,10 @@ pub enum Contender {
     Learned,
     /// The same, with scouts that propose the relays to look at.
     Scouts,
+    /// The rule as it ships, on what scouts propose.
+    Proposed,
+    /// The agent as it ships: what scouts propose, and their forecasts under the guard.
+    Guided,
     /// The rule with other herd control.
     Tuned(Box<Rule>),
 }
@@ -66,7 +71,8 @@ impl Contender {
     /// A policy of its own for one agent.
     pub fn policy(&self) -> Box<dyn Policy> {
         match self {
-            Contender::Direct | Contender::Rule => Box::new(Rule::default()),
+            Contender::Direct | Contender::Rule | Contender::Proposed => Box::new(Rule::default()),
+            Contender::Guided => Box::new(Learned::by_scouts()),
             Contender::Greedy => Box::new(Greedy),
             Contender::Learned | Contender::Scouts => {
                 Box::new(Rule { herd: HerdTuning::LEARNED, ..Rule::default() })
@@ -77,7 +83,8 @@ impl Contender {
 
     /// What the brain of one agent is told once.
     pub fn brain(&self, node: NodeName, seed: u64) -> Config {
-        Config { scouts: *self == Contender::Scouts, ..Config::new(node, seed) }
+        let scouts = matches!(self, Contender::Scouts | Contender::Proposed | Contender::Guided);
+        Config { scouts, ..Config::new(node, seed) }
     }
 
     /// As tables call it.
@@ -88,6 +95,8 @@ impl Contender {
             Contender::Rule => "rule",
             Contender::Learned => "learned",
             Contender::Scouts => "scouts",
+            Contender::Proposed => "proposed",
+            Contender::Guided => "guided",
             Contender::Tuned(_) => "tuned",
         }
     }

@@ -242,8 +242,9 @@ impl Simulation {
         }
         if self.now >= self.legs_at {
             self.legs_at += LEGS;
-            for agent in &self.agents {
-                agent.legs().clone_into(&mut self.heard.legs[agent.node()]);
+            for agent in &mut self.agents {
+                let node = agent.node();
+                agent.publish_legs(&mut self.heard.legs[node]);
             }
         }
     }

@@ -8,6 +8,9 @@ use aire_types::{AppName, AppProfile, Class, Instance, NodeName, Override, Route
 use super::{Control, Effect};
 use crate::happening::{Happening, Kind};
 
+/// The least time between two looks at what others publish of their legs.
+const CLAIMS: Duration = Duration::from_secs(4);
+
 impl Control {
     /// An app is wanted at all times, because the configuration names it.
     pub(crate) fn want_app(&mut self, now: Time, app: &AppName, class: Option<Class>) {
@@ -163,11 +166,7 @@ impl Control {
             })
             .collect();
         self.brain.handle_topology(now, instances, relays);
-        for node in self.brain.watched() {
-            let Some(member) = self.registry.member(&node) else { continue };
-            let legs = member.body.legs.iter().map(|(other, ms)| (other, f64::from(*ms)));
-            self.brain.handle_claims(&node, legs);
-        }
+        self.tell_claims(now);
         // of several instances that of the first says what the app needs
         let mut profiles: BTreeMap<AppName, AppProfile> = BTreeMap::new();
         for member in self.registry.members() {
@@ -177,6 +176,19 @@ impl Control {
         }
         for (app, profile) in profiles {
             self.brain.set_profile(now, &app, profile);
+        }
+    }
+
+    /// What the nodes that matter publish of their legs. Not with every change of the topology: there are many.
+    fn tell_claims(&mut self, now: Time) {
+        if now < self.claims_at {
+            return;
+        }
+        self.claims_at = now + CLAIMS;
+        for node in self.brain.watched() {
+            let Some(member) = self.registry.member(&node) else { continue };
+            let legs = member.body.legs.iter().map(|(other, ms)| (other, f64::from(*ms)));
+            self.brain.handle_claims(&node, legs);
         }
     }
 

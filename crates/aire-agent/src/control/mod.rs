@@ -140,6 +140,8 @@ pub(crate) struct Control {
     interests: BTreeMap<AppName, Class>,
     /// The registry or the links changed since the brain was told.
     topology_is_old: bool,
+    /// When the brain is told again what others publish of their legs.
+    claims_at: Time,
     draining: bool,
     /// Peers' runs, as they told us over a link or in a circuit request.
     runs: BTreeMap<NodeName, Incarnation>,
@@ -183,6 +185,7 @@ impl Control {
             published: false,
             interests: BTreeMap::new(),
             topology_is_old: false,
+            claims_at: now,
             draining: false,
             runs: BTreeMap::new(),
             history: config.history.map(|_| Window::new(now)),

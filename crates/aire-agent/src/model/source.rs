@@ -89,10 +89,13 @@ fn policy(from: &ModelFrom, artefact: Artefact) -> Box<dyn Policy> {
     Box::new(if shadow { Learned::in_shadow(artefact) } else { Learned::new(artefact) })
 }
 
-/// The policy that an agent begins with, beside the rule; a model that is refused does not keep it from starting.
+/// The policy that an agent begins with, beside the rule: a model, without one the scouts' forecasts. A model that is refused does not
+/// keep it from starting.
 pub(crate) fn first(from: &ModelFrom) -> (Option<Box<dyn Policy>>, Option<ModelError>) {
     match load(from).1 {
-        Ok(artefact) => (artefact.map(|artefact| policy(from, artefact)), None),
+        Ok(Some(artefact)) => (Some(policy(from, artefact)), None),
+        Ok(None) if from.enabled => (Some(Box::new(Learned::by_scouts())), None),
+        Ok(None) => (None, None),
         Err(error) => (None, Some(error)),
     }
 }
@@ -103,7 +106,10 @@ pub(crate) fn check(from: &ModelFrom) -> Finding {
     let place = from.file.as_ref().map_or("the built-in model".to_owned(), |path| path.display().to_string());
     match load(from).1 {
         Ok(None) if !from.enabled => Finding::ok(CHECK, "switched off: the rule chooses paths"),
-        Ok(None) => Finding::ok(CHECK, "none: the rule chooses paths"),
+        Ok(None) => Finding::ok(
+            CHECK,
+            "none: the rule chooses paths, or the scouts' forecasts where they prove better",
+        ),
         Ok(Some(artefact)) => Finding::ok(CHECK, format!("{place}: '{}' can be loaded", artefact.name)),
         Err(error) => {
             let advice = "the agent would run with the rule until the file is right".to_owned();

@@ -26,7 +26,7 @@ impl Brain {
         self.scouting.as_ref().map(|scouting| scouting.watched().cloned().collect()).unwrap_or_default()
     }
 
-    /// What `node` publishes of its legs, milliseconds by node, in place of what it said before.
+    /// What `node` publishes of its legs, milliseconds by node. Of what it said before the newest word on each leg stays.
     pub fn handle_claims<'a>(&mut self, node: &NodeName, legs: impl Iterator<Item = (&'a NodeName, f64)>) {
         if let Some(scouting) = &mut self.scouting {
             scouting.hear(node, legs);
@@ -43,6 +43,13 @@ impl Brain {
     /// What this node should publish of its own legs, milliseconds: forecasts, of at most 64 nodes.
     pub fn legs(&self) -> &[(NodeName, f64)] {
         self.scouting.as_ref().map_or(&[], |scouting| scouting.legs())
+    }
+
+    /// A record with [`Brain::legs`] went out: the next one tells of other legs, where there are more.
+    pub fn handle_published(&mut self) {
+        if let Some(scouting) = &mut self.scouting {
+            scouting.published();
+        }
     }
 
     pub(super) fn follow_scouts(&mut self, now: Time) {

@@ -168,6 +168,15 @@ impl<'a> Asker<'a> {
         Some(Question { features, gain: gain as f32, spread: spread as f32 })
     }
 
+    /// Gain over direct, and its standard error, as the rule sees them, for every candidate that was measured but direct itself.
+    pub fn by_rule(&self, candidate: &Candidate, terms: &Terms) -> Option<(f64, f64)> {
+        let asked = !candidate.route.path.is_direct() && is_open(candidate);
+        asked.then(|| {
+            let spread = self.direct_error.hypot(terms.error) * self.scale;
+            (1.0 - candidate.rtt_ms.value * self.scale, spread)
+        })
+    }
+
     fn features(&self, candidate: &Candidate, gain: f64, spread: f64) -> [f32; COUNT] {
         let (direct, of_direct, scale) = (self.direct, &self.of_direct, self.scale);
         let rtt = &candidate.rtt_ms;

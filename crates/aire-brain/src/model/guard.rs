@@ -39,12 +39,14 @@ pub enum Fallback {
     Implausible,
     /// What the model cost more than the rule exceeds its budget.
     OverBudget,
+    /// It has to prove itself in shadow first.
+    Unproven,
 }
 
 impl Fallback {
     /// All kinds, in a fixed order, as metrics and scripts know them.
-    pub const KINDS: [&'static str; 6] =
-        ["outage", "stale", "out-of-range", "not-a-number", "implausible", "over-budget"];
+    pub const KINDS: [&'static str; 7] =
+        ["outage", "stale", "out-of-range", "not-a-number", "implausible", "over-budget", "unproven"];
 
     /// Its kind: one of [`Fallback::KINDS`].
     pub const fn kind(self) -> &'static str {
@@ -59,6 +61,7 @@ impl Fallback {
             Fallback::NotANumber => 3,
             Fallback::Implausible => 4,
             Fallback::OverBudget => 5,
+            Fallback::Unproven => 6,
         }
     }
 }
@@ -74,6 +77,9 @@ impl fmt::Display for Fallback {
             Fallback::NotANumber => f.write_str("the model answered with something that is no number"),
             Fallback::Implausible => f.write_str("implausible: the measurements speak clearly against it"),
             Fallback::OverBudget => f.write_str("over budget: it cost more than the rule"),
+            Fallback::Unproven => {
+                f.write_str("unproven: it has to show in shadow that it costs no more than the rule")
+            }
         }
     }
 }
@@ -126,6 +132,12 @@ impl Guard {
     /// May the model decide?
     pub fn in_force(&self) -> bool {
         self.in_force
+    }
+
+    /// Why it may not; `None` where it may.
+    pub fn objection(&self) -> Option<Fallback> {
+        let why = if self.falls == 0 { Fallback::Unproven } else { Fallback::OverBudget };
+        (!self.in_force).then_some(why)
     }
 
     /// A decision has its price. `expected` is the rule's price as it was expected then, milliseconds, which the excess is measured

@@ -27,6 +27,13 @@ const ADAPTS: f64 = 3.0;
 const HARM: f64 = 0.1;
 /// Share of the moves that may do harm.
 const HARMED: f64 = 0.05;
+/// The name of the policy that follows the scouts' forecasts.
+const SCOUTS: &str = "scouts";
+/// A forecast that is off by more than so many standard deviations is of another time.
+const OF_ANOTHER_TIME: f64 = 3.0;
+/// However sure the scouts are, so much of the measurement's doubt is left.
+const LEFT: f64 = 0.5;
+
 /// How fast the margin follows (Gibbs and Candès, "Adaptive conformal inference under distribution shift", 2021).
 const FOLLOWS: f64 = 0.1;
 
@@ -79,6 +86,8 @@ pub struct ModelFigures {
 #[derive(Clone, Debug)]
 pub struct Learned {
     artefact: Artefact,
+    /// The scouts' forecasts count beside what was measured.
+    guided: bool,
     head: Head,
     guard: Guard,
     margin: Margin,
@@ -106,8 +115,17 @@ impl Learned {
             decisions: 0,
             fallbacks: [0; Fallback::KINDS.len()],
             fallback: None,
+            guided: false,
             artefact,
         }
+    }
+
+    /// The scouts' forecasts in place of a network: what was measured of a path, moved towards what the scouts expect of it as far as
+    /// their word is the surer one. It has to prove itself in shadow before it decides anything.
+    pub fn by_scouts() -> Self {
+        let mut artefact = Artefact::untrained(SCOUTS);
+        artefact.summary = "forecasts of this agent's scouts, learned while it runs".to_owned();
+        Learned { guided: true, ..Learned::in_shadow(artefact) }
     }
 
     /// As [`Learned::new`], but the model has to prove itself in shadow before it decides anything.
@@ -131,10 +149,7 @@ impl Learned {
             name: self.artefact.name.clone(),
             summary: self.artefact.summary.clone(),
             active: self.guard.in_force(),
-            fallback: match self.guard.in_force() {
-                true => self.fallback,
-                false => Some(Fallback::OverBudget),
-            },
+            fallback: self.guard.objection().or(self.fallback),
             decisions: self.decisions,
             fallbacks: self.fallbacks,
             margin: self.margin.errors,
@@ -213,8 +228,8 @@ impl Learned {
             plain.gain = asked.gain.filter(|_| fallback.is_none());
         }
         self.contest(snapshot, scorer, false).settle(&mut plain);
-        if fallback.is_none() && !trusted && !self.guard.in_force() {
-            fallback = Some(Fallback::OverBudget);
+        if fallback.is_none() && !trusted {
+            fallback = self.guard.objection();
         }
         if fallback.is_some() {
             return Weighed { scored: plain, predictions, fallback };
@@ -247,8 +262,22 @@ impl Learned {
                 return Err(Fallback::Stale);
             }
             for s in here.iter_mut() {
-                let Some(question) = asker.ask(s.candidate, &s.terms) else { continue };
-                let (input, offline) = self.correct(s, &question, asker.unit_ms())?;
+                let Some(question) = asker.ask(s.candidate, &s.terms) else {
+                    // hopeless: people see why nobody asks about it
+                    s.gain = asker.by_rule(s.candidate, &s.terms).map(|(gain, spread)| {
+                        let [low, mid, high] =
+                            [NORMAL[0], 0.0, NORMAL[4]].map(|at| gain + f64::from(at) * spread);
+                        Gains {
+                            low: asker.unit_ms() * low,
+                            mid: asker.unit_ms() * mid,
+                            high: asker.unit_ms() * high,
+                        }
+                    });
+                    continue;
+                };
+                let hint =
+                    if self.guided { hint(asker.direct(), s.candidate, &question) } else { Hint::NONE };
+                let (input, offline) = self.correct(s, &question, asker.unit_ms(), hint)?;
                 note(&s.candidate.route, input, offline, asker.unit_ms());
             }
         }
@@ -261,6 +290,7 @@ impl Learned {
         s: &mut Scored<'_>,
         question: &Question,
         unit_ms: f64,
+        hint: Hint,
     ) -> Result<(HeadInput, f64), Fallback> {
         if let Some(feature) = self.artefact.outside(&question.features) {
             return Err(Fallback::OutOfRange(feature));
@@ -272,12 +302,14 @@ impl Learned {
         let input = head_input(&question.features);
         let online = self.head.mean(&input);
         let (gain, spread) = (f64::from(question.gain), f64::from(question.spread).max(1e-6));
-        let network = f64::from(answer[OUTPUTS - 1]);
+        let network = f64::from(answer[OUTPUTS - 1]) + hint.moves;
         let wider = f64::from(answer[QUANTILES.len() - 1] - answer[0]) / f64::from(NORMAL[4] - NORMAL[0]);
         s.correction = -unit_ms * (network + online);
-        s.doubt = ((spread + wider) / spread).clamp(0.2, 5.0);
-        let mut quantiles: [f64; QUANTILES.len()] =
-            std::array::from_fn(|at| gain + online + f64::from(NORMAL[at]) * spread + f64::from(answer[at]));
+        let spread = spread * hint.leaves;
+        s.doubt = ((spread + wider) * hint.leaves / spread).clamp(0.2, 5.0);
+        let mut quantiles: [f64; QUANTILES.len()] = std::array::from_fn(|at| {
+            gain + hint.moves + online + f64::from(NORMAL[at]) * spread + f64::from(answer[at])
+        });
         quantiles.sort_unstable_by(f64::total_cmp);
         let doubt = f64::from(NORMAL[4]) * self.head.deviation(&input);
         let [low, _, mid, _, high] = quantiles;
@@ -288,6 +320,35 @@ impl Learned {
         });
         Ok((input, gain + network))
     }
+}
+
+/// What the scouts' forecasts make of what was measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Hint {
+    /// Added to the gain.
+    moves: f64,
+    /// Share of its standard error that is left.
+    leaves: f64,
+}
+
+impl Hint {
+    const NONE: Hint = Hint { moves: 0.0, leaves: 1.0 };
+}
+
+/// Two normal estimates of one gain, weighed by their precision.
+fn hint(direct: &Candidate, candidate: &Candidate, question: &Question) -> Hint {
+    let Some((of_direct, of_path)) = direct.prior_ms.zip(candidate.prior_ms) else { return Hint::NONE };
+    let unit_ms = direct.rtt_ms.value;
+    let forecast = (of_direct.value - of_path.value) / unit_ms;
+    let error = of_direct.deviation.hypot(of_path.deviation) / unit_ms;
+    let spread = f64::from(question.spread);
+    let off = forecast - f64::from(question.gain);
+    let both = spread.hypot(error);
+    if !off.is_finite() || both.is_nan() || both <= 0.0 || off.abs() > OF_ANOTHER_TIME * both {
+        return Hint::NONE;
+    }
+    let weight = (spread / both) * (spread / both);
+    Hint { moves: weight * off, leaves: (1.0 - weight).sqrt().max(LEFT) }
 }
 
 fn same_instance(a: &Candidate, b: &Candidate) -> bool {
@@ -340,7 +401,7 @@ impl Policy for Learned {
 
 #[cfg(test)]
 mod tests {
-    use aire_types::{Ineligible, Random, Time};
+    use aire_types::{Estimate, Ineligible, Random, Time};
 
     use super::*;
     use crate::model::{Network, Range, samples};
@@ -444,10 +505,7 @@ mod tests {
         let mut wild = samples::snapshot(100.0, &[170.0]);
         wild.candidates[1].load = 0.9;
         assert_eq!(fallback(&Learned::new(constant(3.0)), &wild), Some(Fallback::Implausible));
-        assert_eq!(
-            fallback(&Learned::in_shadow(samples::artefact(1)), &snapshot),
-            Some(Fallback::OverBudget)
-        );
+        assert_eq!(fallback(&Learned::in_shadow(samples::artefact(1)), &snapshot), Some(Fallback::Unproven));
     }
 
     #[test]
@@ -460,6 +518,51 @@ mod tests {
         assert!(!route.path.is_direct());
         assert!(predictions.len() == 1 && (predictions[0].offline - 0.42).abs() < 1e-6);
         assert!(shadow.rule_choice(&snapshot).unwrap().path.is_direct());
+    }
+
+    /// Two paths whose measurements are vague, with what the scouts expect of them.
+    fn expected(direct: f64, path: f64, deviation: f64) -> Snapshot {
+        let mut snapshot = samples::snapshot(100.0, &[90.0]);
+        for (candidate, value) in snapshot.candidates.iter_mut().zip([direct, path]) {
+            (candidate.rtt_ms.deviation, candidate.rtt_ms.count) = (40.0, 9);
+            let source = aire_types::Source::Claimed;
+            candidate.prior_ms = Some(Estimate { value, deviation, count: 1, source, ..Estimate::default() });
+        }
+        snapshot
+    }
+
+    #[test]
+    fn scouts_count_as_far_as_they_are_surer_than_the_measurement() {
+        let gain = |snapshot: &Snapshot| {
+            let ranking = Learned::by_scouts().rank(snapshot);
+            ranking.iter().find_map(|ranked| ranked.gain).unwrap()
+        };
+        let (sure, vague) = (gain(&expected(100.0, 70.0, 4.0)), gain(&expected(100.0, 70.0, 200.0)));
+        let none = gain(&samples::snapshot(100.0, &[90.0]));
+        assert!((none.mid - 10.0).abs() < 0.1 && vague.mid < 12.0, "{none:?} {vague:?}");
+        assert!(sure.mid > 22.0 && sure.mid < 30.0 && sure.low > vague.low, "{sure:?} {vague:?}");
+        let another = gain(&expected(100.0, 500.0, 4.0));
+        assert!((another.mid - 10.0).abs() < 0.1, "a forecast of another time says nothing: {another:?}");
+        let odd = gain(&expected(f64::NAN, f64::INFINITY, -1.0));
+        assert!((odd.mid - 10.0).abs() < 0.1, "{odd:?}");
+    }
+
+    #[test]
+    fn scouts_decide_nothing_before_they_have_proved_themselves() {
+        let mut learned = Learned::by_scouts();
+        let snapshot = expected(100.0, 70.0, 4.0);
+        assert_eq!(learned.opinion(&snapshot).fallback, Some(Fallback::Unproven));
+        assert_eq!(learned.figures().fallback, Some(Fallback::Unproven));
+        let prices = Prices { direct: 100.0, rule: 100.0, model: 80.0 };
+        for _ in 0..10 {
+            learned.learn(&Outcome { prices: Some((prices, 100.0)), ..Outcome::default() });
+        }
+        assert!(learned.in_force() && learned.opinion(&snapshot).fallback.is_none());
+        let prices = Prices { direct: 100.0, rule: 80.0, model: 100.0 };
+        for _ in 0..20 {
+            learned.learn(&Outcome { prices: Some((prices, 80.0)), ..Outcome::default() });
+        }
+        assert_eq!(learned.opinion(&snapshot).fallback, Some(Fallback::OverBudget));
     }
 
     #[test]

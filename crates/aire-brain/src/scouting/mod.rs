@@ -25,9 +25,9 @@ const RELAYS: usize = 128;
 const DESTINATIONS: usize = 64;
 /// Nodes that all agents of the mesh know of, for landmarks.
 const COMMON: usize = 48;
-/// Landmarks that a new node measures, and that are published in every record.
+/// Landmarks that a new node measures, and whose legs are told before others.
 const LANDMARKS: usize = 32;
-/// Relays that served us well, in every record.
+/// Relays that served us well: they keep their numbers.
 const FAVOURITES: usize = 16;
 /// Legs in one record.
 const PUBLISHED: usize = 64;
@@ -54,8 +54,10 @@ pub(crate) struct Scouting {
     landmarks: Vec<usize>,
     /// Landmarks that were asked for.
     asked: BTreeSet<usize>,
+    /// Whose legs the next record tells, and what it says of them.
+    telling: Vec<usize>,
     told: Vec<(NodeName, f64)>,
-    turn: usize,
+    published: bool,
     /// Mean relative error of forecasts of paths, without and with proof.
     errors: [f32; 2],
     turned_at: usize,
@@ -75,8 +77,9 @@ impl Scouting {
             room: 0,
             landmarks: Vec::new(),
             asked: BTreeSet::new(),
+            telling: Vec::new(),
             told: Vec::new(),
-            turn: 0,
+            published: true,
             errors: [FIRST_ERROR; 2],
             turned_at: 0,
             random,
@@ -109,18 +112,18 @@ impl Scouting {
         self.make_room();
         if entry.reused {
             self.scout.forget(entry.number);
-            self.word.clear(entry.number, true);
+            self.word.clear(entry.number);
             self.round.forget(entry.number);
             self.landmarks.retain(|landmark| *landmark != entry.number);
             self.asked.remove(&entry.number);
+            self.telling.retain(|to| *to != entry.number);
         }
         Some(entry.number)
     }
 
-    /// What `node` publishes of its legs, all of it; milliseconds by node. It replaces what it said before.
+    /// What `node` publishes of its legs, milliseconds by node. Of what it said before the newest word on each leg stays.
     pub(crate) fn hear<'a>(&mut self, node: &NodeName, legs: impl Iterator<Item = (&'a NodeName, f64)>) {
         let Some(from) = self.roster.number(node).filter(|from| *from > 0) else { return };
-        self.word.clear(from, false);
         for (other, ms) in legs.take(PUBLISHED) {
             if let Some(to) = self.roster.number(other).filter(|to| *to != from) {
                 self.word.say(from, to, ms);
@@ -168,6 +171,8 @@ impl Scouting {
             self.choose_landmarks();
         }
         self.plan(using);
+        // one who has few legs yet tells them as they come
+        self.published |= self.telling.len() < PUBLISHED / 2;
         self.tell();
         true
     }
@@ -204,6 +209,7 @@ impl Scouting {
         if self.round.is_new(now) {
             self.scout.compare(known.iter().copied(), &self.word);
         }
+        seen.iter().for_each(|(node, _)| self.word.guess(*node, f32::NAN));
         if seen.len() + 1 == self.roster.len() {
             return;
         }
@@ -269,27 +275,19 @@ impl Scouting {
         &self.told
     }
 
+    /// What [`Scouting::legs`] gave was published: others are told next.
+    pub(crate) fn published(&mut self) {
+        self.published = true;
+    }
+
     fn tell(&mut self) {
-        let known = |to: &usize| self.roster.is_present(*to) && self.scout.leg(*to).is_finite();
-        let landmarks = self.landmarks.iter().copied().filter(known).take(LANDMARKS);
-        let mut told: Vec<usize> = landmarks.collect();
-        for relay in self.scout.favourites(FAVOURITES) {
-            if known(&relay) && !told.contains(&relay) {
-                told.push(relay);
-            }
+        if std::mem::take(&mut self.published) {
+            let told = self.scout.tell(&self.landmarks, PUBLISHED, &self.word);
+            self.telling = told.into_iter().map(|(to, _)| to).collect();
         }
-        let nodes = self.roster.len();
-        for _ in 0..nodes {
-            if told.len() >= PUBLISHED {
-                break;
-            }
-            self.turn = (self.turn + 1) % nodes;
-            if self.turn > 0 && known(&self.turn) && !told.contains(&self.turn) {
-                told.push(self.turn);
-            }
-        }
-        let named = |to: usize| (self.roster.name(to).clone(), f64::from(self.scout.leg(to)));
-        self.told = told.into_iter().map(named).collect();
+        let known = |to: &&usize| self.roster.is_present(**to) && self.scout.leg(**to).is_finite();
+        let named = |to: &usize| (self.roster.name(*to).clone(), f64::from(self.scout.leg(*to)));
+        self.told = self.telling.iter().filter(known).map(named).collect();
     }
 }
 

@@ -23,13 +23,11 @@ impl Word {
         self.guesses.resize(nodes, f32::NAN);
     }
 
-    /// `from` says nothing any more, and all that was said of it is void where `all`.
-    pub(super) fn clear(&mut self, from: usize, all: bool) {
-        self.said[from * self.nodes..(from + 1) * self.nodes].fill(f32::NAN);
-        if all {
-            (0..self.nodes).for_each(|other| self.said[other * self.nodes + from] = f32::NAN);
-            self.guesses[from] = f32::NAN;
-        }
+    /// The number stands for another node: what it said and what was said of it is void.
+    pub(super) fn clear(&mut self, node: usize) {
+        self.said[node * self.nodes..(node + 1) * self.nodes].fill(f32::NAN);
+        (0..self.nodes).for_each(|other| self.said[other * self.nodes + node] = f32::NAN);
+        self.guesses[node] = f32::NAN;
     }
 
     /// `from` says that its leg to `to` takes `ms`. What is no positive number is not said.
@@ -80,7 +78,7 @@ mod tests {
         assert!(word.leg(3, 2).is_nan() && word.leg(8, 1).is_nan() && word.leg(9, 1).is_nan());
         word.guess(5, 7.0);
         assert_eq!(word.leg(5, 0), 7.0);
-        word.clear(1, true);
+        word.clear(1);
         assert!(word.leg(1, 2).is_nan() && word.leg(2, 1).is_nan() && !word.speaks(1));
     }
 }

@@ -294,9 +294,22 @@ fn published_legs_are_own_forecasts_with_landmarks_that_all_agree_on() {
             assert!((ms / real - 1.0).abs() < 0.3, "{node}: {ms} instead of {real}");
         }
     }
-    let told = |mesh: &Mesh| mesh.brain.legs().iter().map(|(node, _)| node.clone()).collect::<BTreeSet<_>>();
+    let told = |mesh: &Mesh| -> BTreeSet<NodeName> {
+        mesh.brain.legs().iter().map(|(node, _)| node.clone()).collect()
+    };
     let both = told(&one).intersection(&told(&other)).count();
     assert!(both >= 24, "{both}");
+    // what was told is kept until it is published, and then it is the turn of others
+    let before = told(&one);
+    one.seconds(120);
+    assert_eq!(told(&one), before);
+    for i in 1..200 {
+        one.brain.handle_leg(&name(i), Duration::from_secs_f64(truth(0, i) / 1000.0));
+    }
+    one.seconds(60);
+    one.brain.handle_published();
+    one.seconds(60);
+    assert!(told(&one).difference(&before).count() >= 32, "{:?}", told(&one));
 }
 
 #[test]

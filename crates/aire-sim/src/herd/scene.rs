@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use aire_brain::Config;
 use aire_types::{AppName, Class, Instance, Override, Random, Time};
 use serde::{Deserialize, Serialize};
 
@@ -178,7 +177,7 @@ impl Scene {
         let config = AgentConfig {
             node,
             seed: random.next_u64(),
-            brain: Config::new(name(node), random.next_u64()),
+            brain: self.contender.brain(name(node), random.next_u64()),
             policy: self.contender.policy(),
             relays: self.relay_nodes().collect(),
             links: self.relays,
