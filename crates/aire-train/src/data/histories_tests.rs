@@ -63,9 +63,9 @@ fn a_value_stands_until_it_is_measured_anew_and_only_fresh_ones_judge() {
     let Histories { seen, measured } = histories(&[dir.path().join("a")]).unwrap();
     assert_eq!(
         (seen.nodes.as_slice(), seen.step_s, seen.frames.len()),
-        (&["a", "b", "r"].map(String::from)[..], 30.0, 40)
+        (&["a", "r", "b"].map(String::from)[..], 30.0, 40)
     );
-    let (a, b, r) = (0, 1, 2);
+    let (a, r, b) = (0, 1, 2);
     let direct = |set: &Frames, at: usize| set.frames[at].get(a, b);
     assert_eq!((direct(&seen, 4), direct(&seen, 7), direct(&seen, 8)), (104.0, 104.0, 108.0));
     assert!(direct(&measured, 4) == 104.0 && direct(&measured, 7).is_nan());
@@ -80,9 +80,10 @@ fn the_histories_of_several_agents_are_one_set_wherever_they_lie() {
     keep(&dir.path().join("copied/from"), "r", &others);
     let both = histories(&[dir.path().to_owned()]).unwrap();
     // measured by the relay itself, which counts more than what a's paths leave for it
-    assert_eq!(both.measured.frames[4].get(2, 1), 25.0);
+    assert_eq!(both.measured.frames[4].get(1, 2), 25.0);
     let twice = [dir.path().join("a"), dir.path().join("copied"), dir.path().join("a/history")];
-    assert_eq!(histories(&twice).unwrap(), both);
+    // what is missing equals nothing, not even itself
+    assert_eq!(format!("{:?}", histories(&twice).unwrap()), format!("{both:?}"));
 }
 
 #[test]
@@ -98,8 +99,8 @@ fn what_is_silent_stands_no_longer_and_time_without_records_does_not_exist() {
     keep(dir.path(), "a", &records);
     let Histories { seen, .. } = histories(&[dir.path().to_owned()]).unwrap();
     assert_eq!(seen.frames.len(), 40);
-    assert!(seen.frames[28].get(0, 1) == 128.0 && seen.frames[29].get(0, 1).is_nan());
-    assert_eq!(seen.frames[30].get(0, 1), 100.0);
+    assert!(seen.frames[28].get(0, 2) == 128.0 && seen.frames[29].get(0, 2).is_nan());
+    assert_eq!(seen.frames[30].get(0, 2), 100.0);
 }
 
 #[test]
@@ -133,5 +134,5 @@ fn ways_that_are_not_known_yet_do_not_look_like_loss() {
     records.extend(spans(50).into_iter().filter(|record| record.at_ms() >= 1_000_000_000 + 10_000 * SPAN_S));
     keep(dir.path(), "a", &records);
     let Histories { seen, .. } = histories(&[dir.path().to_owned()]).unwrap();
-    assert!(seen.frames[0].get(0, 1).is_finite(), "begins when ways are known");
+    assert!(seen.frames[0].get(0, 2).is_finite(), "begins when ways are known");
 }
