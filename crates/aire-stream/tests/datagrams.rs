@@ -128,6 +128,18 @@ fn a_carrier_is_pinged_at_probing_pace() {
     source.check_invariants();
 }
 
+/// Two sessions may export the same name, 1 in 2³².
+#[test]
+fn a_carrier_whose_key_was_replaced_is_not_pinged_any_more() {
+    let (mut source, _) = ends();
+    source.handle_carrier_up(CarrierId(1), key(7).0);
+    assert!(source.wants_ping(Time::ZERO, CarrierId(1)));
+    source.handle_carrier_up(CarrierId(2), key(7).0);
+    source.check_invariants();
+    source.handle_carrier_down(CarrierId(1));
+    source.check_invariants();
+}
+
 /// What the network may do with what it holds.
 fn harm(random: &mut Random, datagram: &[u8]) -> Vec<u8> {
     let mut harmed = datagram.to_vec();

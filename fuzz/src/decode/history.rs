@@ -66,7 +66,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         snapshot_hash: 7,
     };
     let limits = aire_trace::Limits { bytes: 1 << 20, age: std::time::Duration::from_secs(3600) };
-    let mut store = aire_trace::Store::new(dir.path().to_owned(), node("a"), limits);
+    let mut store =
+        aire_trace::Store::new(dir.path().to_owned(), node("a"), std::time::Duration::from_secs(10), limits);
     store.append(1, &[Record::Observation(observation), Record::Choice(choice)]).expect("room for a record");
     let written = std::fs::read_dir(dir.path()).expect("the folder").filter_map(|entry| {
         let path = entry.ok()?.path();

@@ -105,6 +105,7 @@ impl<C: Cipher> Datagrams<C> {
         let confirmed = self.side == Side::Destination;
         let (window, carrier) = (super::ReplayWindow::default(), Some(carrier));
         self.keys.push_back(Held { carrier, key, confirmed, sealed: 0, window, forged: 0 });
+        self.pinged.retain(|pinged, _| self.keys.iter().any(|held| held.carrier == Some(*pinged)));
     }
 
     /// Source: the destination has taken the carrier.
