@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aire_admin::{Log, Server, ServerLimits};
 use aire_discovery::{Cache, Pace, PeerCache};
 use aire_net::Endpoint;
+use aire_wire::NoticeVersions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::agent::Agent;
@@ -57,18 +58,7 @@ pub async fn run(config: Config, log: Log) -> Result<(), RunError> {
     agent.tell(Happening::new(Kind::Started, format!("{identity} listens on {listen}")));
     agent.control(|now, control| control.started(now, listen.port()));
     want_what_is_configured(&agent);
-    tokio::spawn(Arc::clone(&agent).keep_time());
-    tokio::spawn(crate::addresses::watch(Arc::clone(&agent), listen));
-    tokio::spawn(upkeep::publish_profile(Arc::clone(&agent)));
-    tokio::spawn(upkeep::watch_policies(Arc::clone(&agent)));
-    tokio::spawn(crate::model::watch(Arc::clone(&agent)));
-    tokio::spawn(notices::follow(Arc::clone(&agent), in_force));
-    if agent.authority.is_some() {
-        tokio::spawn(notices::watch_authority(Arc::clone(&agent)));
-    }
-    tokio::spawn(upkeep::keep_cache(Arc::clone(&agent), cache.clone()));
-    tokio::spawn(local::keep_warm(Arc::clone(&agent)));
-    tokio::spawn(sources::keep_fresh(Arc::clone(&agent)));
+    keep_up(&agent, listen, in_force, &cache);
     let history = history::Keeper::start(&agent);
     tokio::spawn(joining::search(Arc::clone(&agent), discovery, listen.port()));
 
@@ -90,6 +80,22 @@ pub async fn run(config: Config, log: Log) -> Result<(), RunError> {
         () = stop.next() => endpoint.close(),
     }
     Ok(())
+}
+
+/// Starts what goes on beside the traffic for as long as the agent runs.
+fn keep_up(agent: &Arc<Agent>, listen: SocketAddr, in_force: NoticeVersions, cache: &PeerCache) {
+    tokio::spawn(Arc::clone(agent).keep_time());
+    tokio::spawn(crate::addresses::watch(Arc::clone(agent), listen));
+    tokio::spawn(upkeep::publish_profile(Arc::clone(agent)));
+    tokio::spawn(upkeep::watch_policies(Arc::clone(agent)));
+    tokio::spawn(crate::model::watch(Arc::clone(agent)));
+    tokio::spawn(notices::follow(Arc::clone(agent), in_force));
+    if agent.authority.is_some() {
+        tokio::spawn(notices::watch_authority(Arc::clone(agent)));
+    }
+    tokio::spawn(upkeep::keep_cache(Arc::clone(agent), cache.clone()));
+    tokio::spawn(local::keep_warm(Arc::clone(agent)));
+    tokio::spawn(sources::keep_fresh(Arc::clone(agent)));
 }
 
 /// Tells the control plane which apps the configuration names, and what our own one needs.

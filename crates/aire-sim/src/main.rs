@@ -7,122 +7,113 @@ use aire_brain::Rule;
 use aire_sim::Contender;
 use aire_sim::compare::Comparison;
 use aire_sim::herd::{Event, Scene, compare};
-use aire_sim::learn::{Action, DIMENSIONS, NAMES, Search, SearchConfig};
+use aire_sim::learn::{Action, NAMES, Search, SearchConfig};
+use aire_sim::replay::{self, RunArgs};
 use aire_sim::scale::Scale;
+use clap::{Args, Parser, Subcommand};
 
-const USAGE: &str = "usage: cargo xtask sim COMMAND [--json] [--seed N] [--threads N]
-  scale [--nodes N]... [--seconds N]    what a node costs, from 10 nodes to 10,000, in one simulated hour
-  herd [--agents N]... [--seeds N]      many agents and one piece of news: greedy, the rule, the learned herd control
-       [--registries]                   news of load by the real registries, not after four seconds
-       [--tuned NAME=VALUE,...]         and the rule with other parameters: pull, wary, push, strain,
-                                        near_share, load, dwell, errors, least
-       [--scouts]                       and both ways of using scouts
-  replay --traces DIR|--synthetic KIND  agents on a recorded or synthetic network that their traffic loads
-  scouts [--nodes N]... [--seeds N]     who finds the better relays, with nothing scarce: chance or scouts
-       [--seconds N]
-  learn                                 learn the herd control again; prints every generation";
+/// Thousands of agents in virtual time.
+#[derive(Parser)]
+#[command(name = "cargo xtask sim", bin_name = "cargo xtask sim")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// What a node costs, from 10 nodes to 10,000, in one simulated hour.
+    Scale(ScaleArgs),
+    /// Many agents and one piece of news: greedy, the rule, the learned herd control.
+    Herd(HerdArgs),
+    /// Agents on a recorded or synthetic network that their own traffic loads.
+    Replay(replay::ReplayArgs),
+    /// Who finds the better relays, with nothing scarce: chance or scouts.
+    Scouts(ScoutsArgs),
+    /// Learns the herd control again and prints every generation.
+    Learn(LearnArgs),
+}
+
+#[derive(Args)]
+struct ScaleArgs {
+    /// Sizes of the mesh.
+    #[arg(long = "nodes", default_values_t = [10, 100, 1000, 10_000], value_name = "N")]
+    sizes: Vec<usize>,
+    /// Simulated time, at least 60.
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(60..))]
+    seconds: u64,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Args)]
+struct HerdArgs {
+    /// How many there are.
+    #[arg(long = "agents", default_values_t = [200], value_name = "N")]
+    sizes: Vec<usize>,
+    /// Scenes of each kind.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// News of load by the real registries, not after four seconds.
+    #[arg(long)]
+    registries: bool,
+    /// And the rule with other parameters: pull, wary, push, strain, near_share, load, dwell, errors, least.
+    #[arg(long, value_name = "NAME=VALUE,...", value_parser = tuned)]
+    tuned: Vec<Action>,
+    /// And both ways of using scouts.
+    #[arg(long)]
+    scouts: bool,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Args)]
+struct ScoutsArgs {
+    /// Sizes of the mesh, at least 4.
+    #[arg(long = "nodes", default_values_t = [60, 200], value_name = "N")]
+    sizes: Vec<usize>,
+    /// Meshes of each size.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// Simulated time that counts.
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Args)]
+struct LearnArgs {
+    /// The parameters that are searched for; the others stay as they are.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = NAMES)]
+    only: Vec<String>,
+    #[command(flatten)]
+    run: RunArgs,
+}
 
 const ELSEWHERE: &str = "recorded traces are read by aire-replay: cargo xtask sim replay --traces DIR";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match words.split_first() {
-        Some((&"scale", rest)) => Options::parse(rest).map(|options| scale(&options)),
-        Some((&"herd", rest)) => Options::parse(rest).map(|options| herd(&options)),
-        Some((&"replay", rest)) => aire_sim::replay::execute(rest, |_| Err(ELSEWHERE.to_owned())),
-        Some((&"scouts", rest)) => Options::parse(rest).map(|options| scouts(&options)),
-        Some((&"learn", rest)) => Options::parse(rest).map(|options| learn(&options)),
-        Some((&("help" | "--help" | "-h"), _)) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
+    match Cli::parse().command {
+        Command::Scale(args) => scale(&args),
+        Command::Herd(args) => herd(&args),
+        Command::Replay(args) => {
+            if let Err(text) = replay::execute(&args, |_| Err(ELSEWHERE.to_owned())) {
+                eprintln!("{text}");
+                return ExitCode::from(2);
+            }
         }
-        _ => Err(USAGE.to_owned()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            eprintln!("{text}");
-            ExitCode::from(2)
-        }
+        Command::Scouts(args) => scouts(&args),
+        Command::Learn(args) => learn(&args),
     }
-}
-
-struct Options {
-    json: bool,
-    registries: bool,
-    seed: u64,
-    threads: usize,
-    seconds: Option<u64>,
-    nodes: Vec<usize>,
-    agents: Vec<usize>,
-    seeds: u64,
-    tuned: Vec<Action>,
-    scouts: bool,
-    only: Option<[bool; DIMENSIONS]>,
-}
-
-impl Options {
-    fn parse(words: &[&str]) -> Result<Self, String> {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        let mut options = Options {
-            json: false,
-            registries: false,
-            seed: 1,
-            threads: cores,
-            seconds: None,
-            nodes: Vec::new(),
-            agents: Vec::new(),
-            seeds: 5,
-            tuned: Vec::new(),
-            scouts: false,
-            only: None,
-        };
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            if *word == "--json" {
-                options.json = true;
-                continue;
-            }
-            if *word == "--registries" {
-                options.registries = true;
-                continue;
-            }
-            if *word == "--scouts" {
-                options.scouts = true;
-                continue;
-            }
-            if *word == "--tuned" {
-                options.tuned.push(tuned(words.next().copied().unwrap_or_default())?);
-                continue;
-            }
-            if *word == "--only" {
-                let names: Vec<&str> = words.next().copied().unwrap_or_default().split(',').collect();
-                options.only = Some(NAMES.map(|name| names.contains(&name)));
-                continue;
-            }
-            let number = words.next().and_then(|text| text.parse::<u64>().ok());
-            let number =
-                number.filter(|number| *number > 0).ok_or(format!("{word} needs a number from 1"))?;
-            match *word {
-                "--seed" => options.seed = number,
-                "--threads" => options.threads = number as usize,
-                "--seconds" => options.seconds = Some(number),
-                "--agents" => options.agents.push(number as usize),
-                "--seeds" => options.seeds = number,
-                "--nodes" => options.nodes.push(number as usize),
-                other => return Err(format!("'{other}' is not known\n{USAGE}")),
-            }
-        }
-        Ok(options)
-    }
+    ExitCode::SUCCESS
 }
 
 /// `NAME=VALUE,...` on top of the rule.
 fn tuned(text: &str) -> Result<Action, String> {
     let mut action = Action::of(&Rule::default());
     for pair in text.split(',') {
-        let wrong = || format!("'{pair}' is not a parameter and its value\n{USAGE}");
+        let wrong = || format!("'{pair}' is not a parameter and its value");
         let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
         let value = value.parse().map_err(|_| wrong())?;
         action = action.with(name, value).ok_or_else(wrong)?;
@@ -130,23 +121,22 @@ fn tuned(text: &str) -> Result<Action, String> {
     Ok(action)
 }
 
-fn scale(options: &Options) {
-    let sizes = if options.nodes.is_empty() { vec![10, 100, 1000, 10_000] } else { options.nodes.clone() };
-    if !options.json {
+fn scale(args: &ScaleArgs) {
+    if !args.run.json {
         println!("nodes   probes/node/s  kbit/s/node  moves/dest/h  mean ms  p99 ms  run s");
     }
     let mut reports = Vec::new();
-    for nodes in sizes.into_iter().filter(|nodes| *nodes > 1) {
+    for nodes in args.sizes.iter().copied().filter(|nodes| *nodes > 1) {
         let report = Scale {
             nodes,
             destinations: 3,
             view: 32,
-            duration: Duration::from_secs(options.seconds.unwrap_or(3600).max(60)),
-            seed: options.seed,
-            threads: options.threads,
+            duration: Duration::from_secs(args.seconds),
+            seed: args.run.seed,
+            threads: args.run.threads,
         }
         .run();
-        if !options.json {
+        if !args.run.json {
             println!(
                 "{:6}  {:13.3}  {:11.3}  {:12.2}  {:7.1}  {:6.1}  {:5.1}",
                 report.nodes,
@@ -160,63 +150,61 @@ fn scale(options: &Options) {
         }
         reports.push(report);
     }
-    if options.json {
+    if args.run.json {
         println!("{}", serde_json::json!({ "scale": reports }));
     }
 }
 
-fn herd(options: &Options) {
-    let sizes = if options.agents.is_empty() { vec![200] } else { options.agents.clone() };
+fn herd(args: &HerdArgs) {
     let mut contenders = vec![Contender::Direct, Contender::Greedy, Contender::Rule, Contender::Learned];
-    contenders.extend(options.tuned.iter().map(|action| Contender::Tuned(Box::new(action.rule()))));
-    if options.scouts {
+    contenders.extend(args.tuned.iter().map(|action| Contender::Tuned(Box::new(action.rule()))));
+    if args.scouts {
         contenders.extend([Contender::Proposed, Contender::Guided]);
     }
-    if !options.json {
+    if !args.run.json {
         println!("{}", compare::Row::HEADER);
     }
     let mut rows = Vec::new();
-    for agents in sizes {
+    for &agents in &args.sizes {
         for event in Event::ALL {
             for contender in &contenders {
-                let seeds = options.seed..options.seed + options.seeds;
+                let seeds = args.run.seed..args.run.seed + args.seeds;
                 let scene = |seed| Scene::new(event, agents, contender.clone(), seed);
-                let scene = |seed| Scene { registries: options.registries, ..scene(seed) };
+                let scene = |seed| Scene { registries: args.registries, ..scene(seed) };
                 let scenes = seeds.map(scene).collect();
-                let seen = compare::run_all(scenes, options.threads);
+                let seen = compare::run_all(scenes, args.run.threads);
                 rows.push(compare::Row::new(event, agents, contender.label(), &seen));
-                if !options.json {
+                if !args.run.json {
                     rows.last().into_iter().for_each(|row| println!("{row}"));
                 }
             }
         }
     }
-    if options.json {
+    if args.run.json {
         println!("{}", serde_json::json!({ "herd": rows }));
     }
 }
 
-fn scouts(options: &Options) {
-    let sizes = if options.nodes.is_empty() { vec![60, 200] } else { options.nodes.clone() };
+fn scouts(args: &ScoutsArgs) {
     let contenders = [Contender::Direct, Contender::Rule, Contender::Proposed, Contender::Guided];
-    if !options.json {
+    if !args.run.json {
         println!("nodes  seed  policy   mean ms  p99 ms  probes/node/s  moves/dest/h");
     }
     let mut rows = Vec::new();
-    for nodes in sizes.into_iter().filter(|nodes| *nodes > 3) {
-        for seed in options.seed..options.seed + options.seeds {
+    for nodes in args.sizes.iter().copied().filter(|nodes| *nodes > 3) {
+        for seed in args.run.seed..args.run.seed + args.seeds {
             let mesh = Comparison {
                 nodes,
                 destinations: 3,
                 links: 8,
                 warm: Duration::from_secs(120),
-                counted: Duration::from_secs(options.seconds.unwrap_or(600)),
+                counted: Duration::from_secs(args.seconds),
                 seed,
-                threads: options.threads,
+                threads: args.run.threads,
             };
             for contender in &contenders {
                 let found = mesh.run(contender);
-                if !options.json {
+                if !args.run.json {
                     println!(
                         "{nodes:5}  {seed:4}  {:7}  {:7.1}  {:6.1}  {:13.2}  {:12.2}",
                         contender.label(),
@@ -230,17 +218,19 @@ fn scouts(options: &Options) {
             }
         }
     }
-    if options.json {
+    if args.run.json {
         println!("{}", serde_json::json!({ "scouts": rows }));
     }
 }
 
-fn learn(options: &Options) {
-    let mut config = SearchConfig::new(options.seed, options.threads);
-    config.learned = options.only.unwrap_or(config.learned);
+fn learn(args: &LearnArgs) {
+    let mut config = SearchConfig::new(args.run.seed, args.run.threads);
+    if !args.only.is_empty() {
+        config.learned = NAMES.map(|name| args.only.iter().any(|only| only == name));
+    }
     let mut search = Search::new(config);
     while let Some(generation) = search.advance() {
-        if options.json {
+        if args.run.json {
             println!("{}", serde_json::json!(generation));
             continue;
         }

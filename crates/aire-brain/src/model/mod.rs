@@ -4,6 +4,7 @@ mod artefact;
 mod features;
 mod guard;
 mod head;
+mod hint;
 mod learned;
 mod network;
 #[cfg(test)]

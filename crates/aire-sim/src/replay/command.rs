@@ -1,9 +1,11 @@
 //! The command `replay`: what was recorded, all policies, one table.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use serde::Serialize;
 
 use super::{Recorded, Replay, Seen};
@@ -11,104 +13,100 @@ use crate::herd::compare::Interval;
 use crate::policy::Contender;
 use crate::synthetic::Shape;
 
-/// What the command takes.
-pub const USAGE: &str =
-    "usage: cargo xtask sim replay --traces DIR | --synthetic planetlab|seattle|cloud|atlas
-           [--nodes N] [--agents N] [--destinations N] [--relay-mbps N] [--frame SECONDS] [--seconds N]
-           [--seeds N] [--seed N] [--threads N] [--json]";
-
 const CONTENDERS: [Contender; 5] =
     [Contender::Direct, Contender::Greedy, Contender::Rule, Contender::Learned, Contender::Scouts];
 
-struct Asked {
-    traces: Option<String>,
-    shape: Option<Shape>,
-    nodes: Option<usize>,
-    agents: usize,
-    destinations: usize,
-    relay_mbps: f64,
-    frame: Duration,
-    duration: Duration,
-    seeds: u64,
-    seed: u64,
-    threads: usize,
-    json: bool,
+/// What every run of the simulator takes.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// One document instead of tables.
+    #[arg(long)]
+    pub json: bool,
+    /// Everything that is drawn follows from it; the first of several.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The result does not depend on it.
+    #[arg(long, default_value_t = cores(), value_name = "N")]
+    pub threads: usize,
 }
 
-impl Asked {
-    fn parse(words: &[&str]) -> Result<Self, String> {
-        let mut asked = Asked {
-            traces: None,
-            shape: None,
-            nodes: None,
-            agents: 100,
-            destinations: 3,
-            relay_mbps: 10.0,
-            frame: Duration::from_secs(120),
-            duration: Duration::from_secs(900),
-            seeds: 3,
-            seed: 1,
-            threads: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
-            json: false,
-        };
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            if *word == "--json" {
-                asked.json = true;
-                continue;
-            }
-            let value = words.next().copied().ok_or(format!("{word} needs a value\n{USAGE}"))?;
-            asked.set(word, value)?;
-        }
-        match asked.traces.is_some() == asked.shape.is_some() {
-            true => Err(format!("either --traces or --synthetic\n{USAGE}")),
-            false => Ok(asked),
-        }
+/// What the command `replay` takes.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub struct ReplayArgs {
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// How many nodes a synthetic mesh has.
+    #[arg(long, value_name = "N", requires = "synthetic", value_parser = number())]
+    nodes: Option<u32>,
+    /// How many nodes send.
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = number())]
+    agents: u32,
+    /// To how many others each of them sends.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = number())]
+    destinations: u32,
+    /// What each node forwards for others, Mbit/s.
+    #[arg(long, default_value_t = 10, value_name = "MBIT/S", value_parser = number())]
+    relay_mbps: u32,
+    /// The longest that a frame lasts, seconds.
+    #[arg(long, default_value_t = 120, value_name = "SECONDS", value_parser = number())]
+    frame: u32,
+    /// Simulated time.
+    #[arg(long, default_value_t = 900, value_parser = number())]
+    seconds: u32,
+    /// How many runs of each policy.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = number())]
+    seeds: u32,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+struct NetworkArgs {
+    /// A folder with recorded networks, each described by its trace.toml.
+    #[arg(long, value_name = "DIR")]
+    traces: Option<PathBuf>,
+    /// A mesh of the seeded generator.
+    #[arg(long, value_name = "KIND", value_parser = Shape::NAMES)]
+    synthetic: Option<String>,
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get())
+}
+
+fn number() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
+}
+
+impl ReplayArgs {
+    fn frame(&self) -> Duration {
+        Duration::from_secs(self.frame.into())
     }
 
-    fn set(&mut self, word: &str, value: &str) -> Result<(), String> {
-        let number = || value.parse::<u32>().ok().filter(|number| *number > 0);
-        let number = || number().ok_or(format!("{word} needs a number from 1, not '{value}'"));
-        let count = || number().map(|number| number as usize);
-        let seconds = || number().map(|number| Duration::from_secs(u64::from(number)));
-        match word {
-            "--traces" => self.traces = Some(value.to_owned()),
-            "--synthetic" => self.shape = Some(shape(value)?),
-            "--nodes" => self.nodes = Some(count()?),
-            "--agents" => self.agents = count()?,
-            "--destinations" => self.destinations = count()?,
-            "--relay-mbps" => self.relay_mbps = f64::from(number()?),
-            "--frame" => self.frame = seconds()?,
-            "--seconds" => self.duration = seconds()?,
-            "--seeds" => self.seeds = u64::from(number()?),
-            "--seed" => self.seed = u64::from(number()?),
-            "--threads" => self.threads = count()?,
-            other => return Err(format!("'{other}' is not known\n{USAGE}")),
-        }
-        Ok(())
+    fn duration(&self) -> Duration {
+        Duration::from_secs(self.seconds.into())
     }
 
     fn networks(
         &self,
-        load: impl Fn(&str) -> Result<Vec<Recorded>, String>,
+        load: impl Fn(&Path) -> Result<Vec<Recorded>, String>,
     ) -> Result<Vec<Recorded>, String> {
-        let Some(shape) = &self.shape else {
-            return load(self.traces.as_deref().unwrap_or_default());
-        };
-        let shape = shape.clone().with_nodes(self.nodes.unwrap_or(shape.nodes).max(2));
+        if let Some(dir) = &self.network.traces {
+            return load(dir);
+        }
+        let named = self.network.synthetic.as_deref().and_then(Shape::named);
+        let shape = named.ok_or("neither --traces nor --synthetic")?;
+        let nodes = self.nodes.map_or(shape.nodes, |nodes| nodes as usize);
+        let shape = shape.with_nodes(nodes.max(2));
         // no more frames than are run
-        let step = shape.step_s.min(self.frame.as_secs_f64()).max(1e-3);
-        let most = (self.duration.as_secs_f64() / step).ceil() as usize + 1;
+        let step = shape.step_s.min(self.frame().as_secs_f64()).max(1e-3);
+        let most = (self.duration().as_secs_f64() / step).ceil() as usize + 1;
         let frames = shape.frames.min(most);
-        let recorded = Recorded::synthetic(&shape.with_frames(frames), self.seed);
+        let recorded = Recorded::synthetic(&shape.with_frames(frames), self.run.seed);
         recorded.map(|recorded| vec![recorded]).ok_or("the mesh has no nodes".to_owned())
     }
-}
-
-fn shape(kind: &str) -> Result<Shape, String> {
-    let all = [Shape::planetlab(), Shape::seattle(), Shape::cloud(), Shape::atlas()];
-    let found = all.into_iter().find(|shape| shape.name == kind);
-    found.ok_or(format!("'{kind}' is no kind of synthetic mesh\n{USAGE}"))
 }
 
 /// One row of the table: a policy on one network, over all seeds.
@@ -157,16 +155,19 @@ impl fmt::Display for Row {
     }
 }
 
-/// Runs the command on these words. `load` reads the recorded networks of a folder.
+/// Runs the command. `load` reads the recorded networks of a folder.
 ///
 /// # Errors
-/// What is wrong with the words, or with what was recorded.
-pub fn execute(words: &[&str], load: impl Fn(&str) -> Result<Vec<Recorded>, String>) -> Result<(), String> {
-    let asked = Asked::parse(words)?;
+/// What is wrong with what was recorded.
+pub fn execute(
+    asked: &ReplayArgs,
+    load: impl Fn(&Path) -> Result<Vec<Recorded>, String>,
+) -> Result<(), String> {
+    let RunArgs { json, seed: first, threads } = asked.run;
     let mut rows = Vec::new();
     for recorded in asked.networks(load)? {
-        let recorded = Arc::new(recorded.hurried(asked.frame));
-        if !asked.json {
+        let recorded = Arc::new(recorded.hurried(asked.frame()));
+        if !json {
             let loss = if recorded.has_loss() { "with its loss" } else { "no loss recorded" };
             let (name, nodes) = (recorded.name(), recorded.nodes());
             println!(
@@ -178,23 +179,23 @@ pub fn execute(words: &[&str], load: impl Fn(&str) -> Result<Vec<Recorded>, Stri
         for contender in &CONTENDERS {
             let replay = |seed: u64| Replay {
                 contender: contender.clone(),
-                agents: asked.agents,
-                destinations: asked.destinations,
-                relay_mbps: asked.relay_mbps,
-                duration: asked.duration.min(recorded.duration()),
+                agents: asked.agents as usize,
+                destinations: asked.destinations as usize,
+                relay_mbps: f64::from(asked.relay_mbps),
+                duration: asked.duration().min(recorded.duration()),
                 seed,
-                threads: asked.threads,
+                threads,
             };
-            let seeds = asked.seed..asked.seed + asked.seeds;
+            let seeds = first..first + u64::from(asked.seeds);
             let seen: Option<Vec<Seen>> = seeds.map(|seed| replay(seed).run(&recorded)).collect();
             let seen = seen.ok_or(format!("{}: no node has a way to another", recorded.name()))?;
             rows.push(Row::new(recorded.name(), contender.label(), &seen));
-            if !asked.json {
+            if !json {
                 rows.last().into_iter().for_each(|row| println!("{row}"));
             }
         }
     }
-    if asked.json {
+    if json {
         println!("{}", serde_json::json!({ "replay": rows }));
     }
     Ok(())

@@ -7,7 +7,7 @@
 mod command;
 mod recorded;
 
-pub use command::{USAGE, execute};
+pub use command::{ReplayArgs, RunArgs, execute};
 pub use recorded::Recorded;
 
 use std::sync::Arc;

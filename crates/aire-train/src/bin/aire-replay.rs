@@ -6,17 +6,20 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aire_sim::replay::{Recorded, USAGE, execute};
+use aire_sim::replay::{Recorded, ReplayArgs, execute};
 use aire_train::data::{self, Matrix, Quantity, Recording};
+use clap::Parser;
+
+/// Agents on a recorded network that their own traffic loads.
+#[derive(Parser)]
+#[command(name = "cargo xtask sim replay", bin_name = "cargo xtask sim replay")]
+struct Cli {
+    #[command(flatten)]
+    replay: ReplayArgs,
+}
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if words.iter().any(|word| ["help", "--help", "-h"].contains(word)) {
-        println!("{USAGE}");
-        return ExitCode::SUCCESS;
-    }
-    match execute(&words, load) {
+    match execute(&Cli::parse().replay, load) {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
             eprintln!("{text}");
@@ -26,9 +29,9 @@ fn main() -> ExitCode {
 }
 
 /// All networks of round trips below `dir`; what is none is named and left out.
-fn load(dir: &str) -> Result<Vec<Recorded>, String> {
+fn load(dir: &Path) -> Result<Vec<Recorded>, String> {
     let mut networks = Vec::new();
-    for source in data::sources(Path::new(dir)).map_err(|error| error.to_string())? {
+    for source in data::sources(dir).map_err(|error| error.to_string())? {
         let Recording::Frames(frames) = source.read().map_err(|error| error.to_string())? else {
             eprintln!("{}: single links, among which there is nothing to choose", source.name);
             continue;
@@ -44,7 +47,11 @@ fn load(dir: &str) -> Result<Vec<Recorded>, String> {
         let recorded = Recorded::new(&frames.name, nodes, step, rows(&frames.frames), rows(&losses));
         networks.push(recorded.ok_or(format!("{}: nothing was recorded", source.name))?);
     }
-    if networks.is_empty() { Err(format!("{dir} holds no round trips between nodes")) } else { Ok(networks) }
+    if networks.is_empty() {
+        Err(format!("{} holds no round trips between nodes", dir.display()))
+    } else {
+        Ok(networks)
+    }
 }
 
 fn numbers(matrix: &Matrix) -> Vec<f32> {

@@ -75,15 +75,7 @@ pub fn train(request: &Request) -> Result<Trained, Error> {
     let recorded = read(&request.traces)?;
     let history = (!request.histories.is_empty()).then(|| histories(&request.histories)).transpose()?;
     let (key, fresh) = SigningKey::load_or_create(&key_path)?;
-    let spinner = ProgressBar::new_spinner();
-    let dataset = Dataset::gather(&recorded, history.as_ref(), &request.plan, |set| {
-        spinner.set_message(format!("looking at {set}"));
-        spinner.tick();
-    });
-    spinner.finish_and_clear();
-    if let Some(history) = &history {
-        enough(history, &dataset)?;
-    }
+    let dataset = gather(&request.plan, &recorded, history.as_ref())?;
     drop((recorded, history));
     let (training, validation) = (&dataset.training, &dataset.validation);
     let course = Course {
@@ -127,6 +119,19 @@ pub fn train(request: &Request) -> Result<Trained, Error> {
         losses: [fitted.untrained_loss, best_loss(&fitted)],
         chosen,
     })
+}
+
+fn gather(plan: &Plan, recorded: &[Frames], history: Option<&Histories>) -> Result<Dataset, Error> {
+    let spinner = ProgressBar::new_spinner();
+    let dataset = Dataset::gather(recorded, history, plan, |set| {
+        spinner.set_message(format!("looking at {set}"));
+        spinner.tick();
+    });
+    spinner.finish_and_clear();
+    if let Some(history) = history {
+        enough(history, &dataset)?;
+    }
+    Ok(dataset)
 }
 
 /// Did the history give enough rows?
