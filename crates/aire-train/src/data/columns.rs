@@ -4,6 +4,17 @@ use std::path::Path;
 
 use super::error::Error;
 
+/// What recorders write where there is no number, in any case.
+const NOTHING: [&str; 7] = ["", "-", "na", "n/a", "nan", "null", "none"];
+
+/// The number in a cell, NaN where it says that there is none; `None` where it is neither.
+pub(super) fn number(cell: &str) -> Option<f64> {
+    if NOTHING.iter().any(|nothing| cell.eq_ignore_ascii_case(nothing)) {
+        return Some(f64::NAN);
+    }
+    cell.parse().ok()
+}
+
 /// The header of a file: where each named column is.
 pub(super) struct Header<'a> {
     file: &'a Path,
@@ -57,14 +68,14 @@ impl Row<'_> {
         })
     }
 
-    /// The number in one column; an empty cell is NaN.
+    /// The number in one column; NaN where the cell is empty or says that there is none.
     pub(super) fn number(&self, column: usize, name: &str) -> Result<f64, Error> {
         let text = self.text(column)?;
-        if text.is_empty() {
-            return Ok(f64::NAN);
-        }
-        text.parse().map_err(|_| {
-            Error::in_line(self.file, self.line, format!("`{text}` in column `{name}` is no number"))
+        self::number(text).ok_or_else(|| {
+            let message = format!(
+                "`{text}` in column `{name}` is no number: correct it, or write NA where there is none"
+            );
+            Error::in_line(self.file, self.line, message)
         })
     }
 }
@@ -101,6 +112,14 @@ fn cells(line: &str, separator: char) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_may_say_that_there_is_no_number() {
+        for nothing in ["", "-", "NA", "n/a", "N/A", "NaN", "nan", "null", "NULL", "None"] {
+            assert!(number(nothing).is_some_and(f64::is_nan), "{nothing}");
+        }
+        assert_eq!((number("-1.5e3"), number("many"), number("--")), (Some(-1500.0), None, None));
+    }
 
     #[test]
     fn quotes_hold_separators_together() {

@@ -4,12 +4,16 @@ use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
+use toml::de::DeTable;
 
 use super::error::{Error, read_text};
 use super::{Quantity, Unit};
 
 /// The name of the file that describes a folder.
 pub(super) const FILE: &str = "trace.toml";
+
+/// Keys that hold words for people: no kind reads them.
+const WORDS: [&str; 5] = ["source", "license", "description", "url", "notes"];
 
 /// What a folder of recordings holds, by its `kind`.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +109,9 @@ pub struct RecordsDescription {
     /// So long a value stands until it is measured anew, seconds; what is scored lies as far behind.
     #[serde(default)]
     pub hold_s: f64,
+    /// Values that mean *missing*, milliseconds or Mbit/s.
+    #[serde(default)]
+    pub missing: Vec<f64>,
     /// Frames from the last input of a decision to the scored one.
     #[serde(default = "one")]
     pub score_gap: usize,
@@ -150,6 +157,9 @@ pub struct CapacityDescription {
     pub quantity: Spanned<Word>,
     /// Their unit.
     pub unit: Spanned<Unit>,
+    /// Numbers that mean *missing*, in the file's unit.
+    #[serde(default)]
+    pub missing: Vec<f64>,
 }
 
 /// A quantity as descriptions name it.
@@ -296,14 +306,19 @@ impl Word {
 }
 
 fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, (Option<usize>, String)> {
-    toml::from_str(text).map_err(|error| {
+    let fault = |error: toml::de::Error| {
         let line = error.span().map(|span| line_of(text, span.start));
         let message = error.message().trim().replace('\n', ", ");
         let plain = message
             .replace("expected f64", "expected a number")
             .replace("expected usize", "expected a count");
         (line, plain)
-    })
+    };
+    let mut table = DeTable::parse(text).map_err(fault)?;
+    for word in WORDS {
+        table.get_mut().remove(word);
+    }
+    T::deserialize(toml::Deserializer::from(table)).map_err(fault)
 }
 
 fn line_of(text: &str, at: usize) -> usize {
@@ -330,6 +345,22 @@ mod tests {
         let Description::Pairs(pairs) = Description::parse(one).unwrap() else { panic!("pairs") };
         assert_eq!((pairs.from.names().len(), pairs.to.names().len()), (1, 2));
         assert_eq!(pairs.separator.get_ref(), ",");
+    }
+
+    #[test]
+    fn words_for_people_are_no_fault_and_every_kind_has_missing_values() {
+        let words = "source = 'a paper'\nlicense = 'CC0'\ndescription = 'x'\nurl = 'y'\nnotes = ['a', 'b']\n";
+        for rest in [
+            "kind='frames'\nfiles='*'\nquantity='rtt'\nunit='ms'\nstep_s=1",
+            "kind='pairs'\nfile='f'\nfrom='a'\nto='b'\nquantity='rtt'\nvalue='v'\nunit='ms'",
+            "kind='series'\nfiles='*'\ntime='t'\nquantity='rtt'\nvalue='v'\nunit='ms'",
+            "kind='capacity'\nfiles='*'\nquantity='capacity'\nunit='Mbit/s'",
+            "kind='records'",
+        ] {
+            Description::parse(&format!("{words}missing=[0.0]\n{rest}")).unwrap();
+        }
+        let (line, message) = fault(&format!("{words}{FRAMES}comment = 'x'"));
+        assert!(line == Some(11) && message.contains("comment"), "{line:?} {message}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::columns::number;
 use super::description::FramesDescription;
 use super::error::{Error, read_text};
 use super::{Frames, Matrix, Unit, pattern};
@@ -34,30 +35,43 @@ pub(super) fn read(dir: &Path, name: &str, described: &FramesDescription) -> Res
 
 fn read_frame(file: &Path, unit: Unit, missing: &[f64]) -> Result<Matrix, Error> {
     let text = read_text(file)?;
-    let mut values = Vec::new();
-    let (mut size, mut rows) = (0, 0);
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    let lines = || text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let rows = lines().count();
+    let mut values = Vec::with_capacity(rows * rows);
+    let mut size = 0;
+    for (index, line) in lines() {
         let before = values.len();
-        let words = line.split(|c: char| c.is_whitespace() || c == ',' || c == ';');
-        for word in words.filter(|word| !word.is_empty()) {
-            let number: f64 = word.parse().map_err(|_| {
+        for word in words(line, rows) {
+            let value = number(word).ok_or_else(|| {
                 Error::in_line(file, index + 1, format!("`{word}` is no number: a row has one for each node"))
             })?;
-            values.push(unit.read(number, missing));
+            values.push(unit.read(value, missing));
         }
         let width = values.len() - before;
-        if rows == 0 {
+        if before == 0 {
             size = width;
         } else if width != size {
             let message =
                 format!("has {width} numbers and the first row {size}: a row has one for each node");
             return Err(Error::in_line(file, index + 1, message));
         }
-        rows += 1;
     }
     let message = || format!("has {rows} rows of {size} numbers: a frame has as many rows as columns");
     if size < 2 {
         return Err(Error::in_file(file, message()));
     }
     Matrix::from_rows(size, values).ok_or_else(|| Error::in_file(file, message()))
+}
+
+/// The cells of one line of so many rows. Between commas or semicolons a cell may be empty; behind the last one there is none
+/// where the line is whole without it.
+fn words(line: &str, rows: usize) -> Vec<&str> {
+    if !line.contains([',', ';']) {
+        return line.split_whitespace().collect();
+    }
+    let mut words: Vec<&str> = line.split([',', ';']).map(str::trim).collect();
+    if words.len() == rows + 1 && words.last() == Some(&"") {
+        words.pop();
+    }
+    words
 }

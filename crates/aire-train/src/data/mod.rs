@@ -15,6 +15,7 @@ mod pairs;
 mod pattern;
 mod records;
 mod series;
+mod step;
 mod unit;
 
 pub use description::{

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::columns::{Header, Row};
 use super::description::{Columns, FILE, PairsDescription};
 use super::error::{Error, read_text};
-use super::{Frames, Matrix, moment};
+use super::{Frames, Matrix, moment, step};
 
 /// More frames than this are a mistake in the description, not a recording.
 const MOST_FRAMES: usize = 100_000;
@@ -31,10 +31,19 @@ pub(super) fn read(dir: &Path, name: &str, described: &PairsDescription) -> Resu
     let numbers: BTreeMap<&str, usize> = nodes.iter().enumerate().map(|(n, node)| (*node, n)).collect();
     let step = described.step_s.as_ref().map(|step| *step.get_ref());
     let (places, step_s) = places(&entries, step);
-    let count = places.iter().max().map_or(0, |last| last + 1);
+    let count = places.iter().max().map_or(0, |last| last.saturating_add(1));
     if count > MOST_FRAMES || count.saturating_mul(nodes.len() * nodes.len()) > MOST_VALUES {
         let message = format!(
             "has {count} different times for {} nodes: set `step_s` in {FILE} to the length of a frame",
+            nodes.len()
+        );
+        return Err(Error::in_file(&file, message));
+    }
+    if step.is_none() && is_torn(entries.len(), nodes.len(), count) {
+        let message = format!(
+            "has {} rows at {count} different times and {} nodes, so that a frame would hold next to nothing: set `step_s` in \
+             {FILE} to the seconds in which all pairs were measured once",
+            entries.len(),
             nodes.len()
         );
         return Err(Error::in_file(&file, message));
@@ -58,6 +67,12 @@ pub(super) fn read(dir: &Path, name: &str, described: &PairsDescription) -> Resu
         score_gap: described.score_gap.max(1),
         frames: sums.iter().map(|sums| frame(nodes.len(), sums)).collect(),
     })
+}
+
+/// Are rows that belong together frames of their own, because each has its own time? A frame with less than one row for each
+/// node holds no second way to anywhere. Two nodes have one pair, and nothing to belong together.
+fn is_torn(rows: usize, nodes: usize, frames: usize) -> bool {
+    frames > 1 && nodes > 2 && rows < frames.saturating_mul(nodes)
 }
 
 /// What was measured more than once within a frame is averaged.
@@ -102,7 +117,7 @@ fn places(entries: &[Entry], step: Option<f64>) -> (Vec<usize>, f64) {
     times.dedup();
     let first = times.first().copied().unwrap_or(0.0);
     if let Some(step) = step {
-        let place = |entry: &Entry| ((entry.time - first) / step) as usize;
+        let place = |entry: &Entry| step::place(entry.time - first, step);
         return (entries.iter().map(place).collect(), step);
     }
     let mut steps: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();

@@ -3,7 +3,7 @@
 //! Round trips on direct paths fill the matrix. What an agent measured over one relay is the sum of its legs, so where
 //! nobody recorded the second leg, the sum less the first leg stands there: then the matrix gives back what was measured.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use aire_trace::{MAX_SEGMENT, Observation, Origin, Record, Segment};
@@ -11,12 +11,15 @@ use aire_types::NodeName;
 
 use super::description::{FILE, RecordsDescription};
 use super::error::Error;
-use super::{Frames, Matrix, Quantity, pattern};
+use super::{Frames, Matrix, Quantity, pattern, step};
 
 /// More frames than this are a mistake in the description, not a recording.
 const MOST_FRAMES: usize = 1_000_000;
 /// The most numbers that all frames of a set may hold.
 const MOST_VALUES: usize = 1 << 30;
+/// Of longer stretches in which nobody recorded anything so many frames are left, or as many as values stand and a decision
+/// looks ahead.
+const LONGEST_QUIET: usize = 10;
 /// A leg that came out of a difference is no shorter, milliseconds.
 const SHORTEST_MS: f64 = 0.01;
 
@@ -60,11 +63,13 @@ pub(super) fn read(dir: &Path, name: &str, described: &RecordsDescription) -> Re
         read_segment(&file, quantity, &mut entries)?;
     }
     let Entries { numbers, mut list, .. } = entries;
-    let Some((first, count)) = grid(&list, step_s) else {
+    list.retain(|entry| !described.missing.contains(&entry.value));
+    let line = Line::new(&list, described);
+    let count = line.count();
+    if count == 0 {
         let message = format!("the recorded history has no {} yet", word(quantity));
         return Err(Error::in_file(dir, message));
-    };
-    let place = |at_ms: u64| ((at_ms - first) as f64 / 1000.0 / step_s) as usize;
+    }
     let values = numbers.len().saturating_mul(numbers.len()).saturating_mul(count);
     if count > MOST_FRAMES || values > MOST_VALUES {
         let message =
@@ -75,35 +80,74 @@ pub(super) fn read(dir: &Path, name: &str, described: &RecordsDescription) -> Re
     let mut frames = Vec::with_capacity(count);
     let mut rest = list.as_slice();
     for at in 0..count {
-        let (now, later) = rest.split_at(rest.partition_point(|entry| place(entry.at_ms) <= at));
+        let (now, later) = rest
+            .split_at(rest.partition_point(|entry| line.place(entry.at_ms).is_none_or(|place| place <= at)));
         frames.push(frame(numbers.len(), quantity, now));
         rest = later;
     }
-    let held = hold(&mut frames, (described.hold_s / step_s).round().min(count as f64) as usize);
+    let held = held(described).min(count);
+    hold(&mut frames, held);
     let nodes = names(numbers);
-    let (symmetric, score_gap) = (false, described.score_gap.max(1 + held));
+    let (symmetric, score_gap) = (false, described.score_gap.max(1) + held);
     Ok(Frames { name: name.to_owned(), quantity, nodes, step_s, symmetric, score_gap, frames })
 }
 
-/// The first moment, and the number of frames from there on; `None` where there is nothing.
-fn grid(list: &[Entry], step_s: f64) -> Option<(u64, usize)> {
-    let (first, last) = (list.iter().map(|e| e.at_ms).min()?, list.iter().map(|e| e.at_ms).max()?);
-    Some((first, ((last - first) as f64 / 1000.0 / step_s) as usize + 1))
+/// So many frames a value stands.
+fn held(described: &RecordsDescription) -> usize {
+    (described.hold_s / *described.step_s.get_ref()).round() as usize
+}
+
+/// Where each frame of a history stands. Of long stretches in which nobody recorded anything only so much is left that no
+/// value stands across them and no decision is scored behind them: one record with a wrong date makes no million frames.
+struct Line {
+    first_ms: u64,
+    step_s: f64,
+    /// By the number of a frame that holds something.
+    places: BTreeMap<usize, usize>,
+}
+
+impl Line {
+    fn new(list: &[Entry], described: &RecordsDescription) -> Self {
+        let first_ms = list.iter().map(|entry| entry.at_ms).min().unwrap_or(0);
+        let mut line = Line { first_ms, step_s: *described.step_s.get_ref(), places: BTreeMap::new() };
+        let numbers: BTreeSet<usize> = list.iter().filter_map(|entry| line.number(entry.at_ms)).collect();
+        let longest =
+            LONGEST_QUIET.max(held(described).saturating_add(described.score_gap)).saturating_add(1);
+        let mut last: Option<(usize, usize)> = None;
+        for number in numbers {
+            let place = last.map_or(0, |(before, at)| at.saturating_add((number - before).min(longest)));
+            line.places.insert(number, place);
+            last = Some((number, place));
+        }
+        line
+    }
+
+    fn number(&self, at_ms: u64) -> Option<usize> {
+        at_ms.checked_sub(self.first_ms).map(|since| step::place(since as f64 / 1000.0, self.step_s))
+    }
+
+    /// The place of the frame in which this moment lies; `None` where that frame holds nothing.
+    fn place(&self, at_ms: u64) -> Option<usize> {
+        self.number(at_ms).and_then(|number| self.places.get(&number).copied())
+    }
+
+    fn count(&self) -> usize {
+        self.places.last_key_value().map_or(0, |(_, last)| last.saturating_add(1))
+    }
 }
 
 /// Losses on direct paths, in the frames of the round trips.
 pub(super) fn read_losses(dir: &Path, described: &RecordsDescription) -> Result<Vec<Matrix>, Error> {
-    let step_s = *described.step_s.get_ref();
     let mut entries = Entries::default();
     for file in pattern::files(dir, &described.files)? {
         read_segment(&file, Quantity::Rtt, &mut entries)?;
     }
-    let Some((first, count)) = grid(&entries.list, step_s) else { return Ok(Vec::new()) };
+    entries.list.retain(|entry| !described.missing.contains(&entry.value));
+    let line = Line::new(&entries.list, described);
     let mut means: Vec<Means> = Vec::new();
-    means.resize_with(count.min(MOST_FRAMES), Means::default);
-    for entry in entries.losses.iter().filter(|entry| entry.at_ms >= first) {
-        let place = ((entry.at_ms - first) as f64 / 1000.0 / step_s) as usize;
-        if let Some(means) = means.get_mut(place) {
+    means.resize_with(line.count().min(MOST_FRAMES), Means::default);
+    for entry in &entries.losses {
+        if let Some(means) = line.place(entry.at_ms).and_then(|place| means.get_mut(place)) {
             means.add((entry.from, entry.to), entry.value, entry.weight);
         }
     }
@@ -245,8 +289,8 @@ pub(super) fn frame(size: usize, quantity: Quantity, entries: &[Entry]) -> Matri
     matrix
 }
 
-/// Lets values stand for so many frames until they are measured anew; gives the number of frames back.
-fn hold(frames: &mut [Matrix], most: usize) -> usize {
+/// Lets values stand for so many frames until they are measured anew.
+fn hold(frames: &mut [Matrix], most: usize) {
     let size = frames.first().map_or(0, Matrix::size);
     for way in (0..size * size).filter(|way| most > 0 && way / size != way % size) {
         let (from, to) = (way / size, way % size);
@@ -261,7 +305,6 @@ fn hold(frames: &mut [Matrix], most: usize) -> usize {
             }
         }
     }
-    most
 }
 
 #[cfg(test)]
@@ -371,6 +414,43 @@ mod tests {
         let values: Vec<f32> = frames.frames.iter().map(|frame| frame.get(a, b)).collect();
         assert_eq!((values[..3].to_vec(), values[5], frames.score_gap), (vec![5.0; 3], 9.0, 3));
         assert!(values[3].is_nan() && values[4].is_nan());
+    }
+
+    #[test]
+    fn what_is_held_lengthens_the_gap_that_was_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        keep(
+            dir.path(),
+            "a",
+            &[
+                observation("a", "b", "", 0, 5),
+                observation("a", "b", "", 150, 9),
+                observation("a", "b", "", 300, 7),
+            ],
+        );
+        let folder = dir.path().join("a/history");
+        let described = "kind = \"records\"\nstep_s = 30\nhold_s = 60\nscore_gap = 4\nmissing = [9.0]";
+        std::fs::write(folder.join("trace.toml"), described).unwrap();
+        let frames = read_frames(&folder);
+        assert_eq!((frames.score_gap, frames.frames.len()), (4 + 2, 11));
+        assert!(frames.frames[5].get(0, 1).is_nan(), "9 ms is no value here");
+    }
+
+    #[test]
+    fn one_record_of_another_time_is_no_million_frames() {
+        let dir = tempfile::tempdir().unwrap();
+        let year_s = 365 * 86_400;
+        let records: Vec<Record> = [0, 50 * year_s, 50 * year_s + 30, 50 * year_s + 90]
+            .map(|at_s| observation("a", "b", "", at_s, 5))
+            .into();
+        keep(dir.path(), "a", &records);
+        let folder = dir.path().join("a/history");
+        let frames = read_frames(&folder);
+        let known = |frame: &Matrix| frame.get(0, 1).is_finite();
+        let places: Vec<usize> =
+            frames.frames.iter().enumerate().filter(|(_, frame)| known(frame)).map(|(at, _)| at).collect();
+        assert_eq!(places, [0, 11, 12, 14], "short stretches stay as they are");
+        assert_eq!(Source::open(&folder).unwrap().read_losses().unwrap().len(), frames.frames.len());
     }
 
     #[test]

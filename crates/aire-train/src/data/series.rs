@@ -70,7 +70,11 @@ fn read_link(dir: &Path, file: &Path, described: &CapacityDescription) -> Result
             let message = format!("`{}` is not `seconds value`, two numbers", line.trim());
             return Err(Error::in_line(file, index + 1, message));
         };
-        points.push(Point { time, value: described.unit.get_ref().read(value, &[]), marked: false });
+        points.push(Point {
+            time,
+            value: described.unit.get_ref().read(value, &described.missing),
+            marked: false,
+        });
     }
     Ok(Series { name: name(dir, file), quantity: *described.quantity.get_ref(), points })
 }

@@ -141,3 +141,64 @@ fn a_folder_of_sets_gives_them_by_name() {
     let names: Vec<String> = sources(dir.path()).unwrap().into_iter().map(|source| source.name).collect();
     assert_eq!(names, ["a", "b"]);
 }
+
+/// Frames of `nodes` that tell their number, as rows with the times that `write` makes of it.
+fn told(nodes: usize, count: usize, write: impl Fn(usize) -> String) -> String {
+    let mut text = "t,a,b,c,v\n".to_owned();
+    for (frame, from, to) in (0..count)
+        .flat_map(|frame| (0..nodes).flat_map(move |from| (0..nodes).map(move |to| (frame, from, to))))
+        .filter(|(_, from, to)| from != to)
+    {
+        text += &format!("{},{from},x,{to}/x,{}e6\n", write(frame), frame + 1);
+    }
+    text
+}
+
+#[test]
+fn rows_lie_in_their_frames_whatever_their_times_are_rounded_to() {
+    let stepped = format!("{PAIRS}step_s = 15.7\n");
+    for first in [0, 240] {
+        let at = |frame: usize| 1_643_400_000.0 + (first + frame) as f64 * 15.7;
+        for precise in [false, true] {
+            let write = |frame| if precise { at(frame).to_string() } else { format!("{:.1}", at(frame)) };
+            let read = frames(&[("trace.toml", &stepped), ("p.csv", &told(3, 500, write))]).unwrap();
+            assert_eq!(read.frames.len(), 500);
+            for (number, frame) in read.frames.iter().enumerate() {
+                assert_eq!((frame.get(0, 1), frame.get(2, 0)), (number as f32 + 1.0, number as f32 + 1.0));
+            }
+        }
+    }
+}
+
+#[test]
+fn times_of_single_rows_and_from_nowhere_are_told_what_they_lack() {
+    let clock = std::cell::Cell::new(0.0);
+    let write = |_| {
+        clock.set(clock.get() + 0.25);
+        clock.get().to_string()
+    };
+    let text = told(5, 4, write);
+    let error = frames(&[("trace.toml", PAIRS), ("p.csv", &text)]).unwrap_err();
+    assert!(error.file.ends_with("p.csv") && error.message.contains("set `step_s`"), "{error}");
+    let stepped = format!("{PAIRS}step_s = 5\n");
+    assert_eq!(frames(&[("trace.toml", &stepped), ("p.csv", &text)]).unwrap().frames.len(), 4);
+    let text = format!("{text}1e300,0,x,1/x,1\n");
+    let error = frames(&[("trace.toml", &stepped), ("p.csv", &text)]).unwrap_err();
+    assert!(error.message.contains("different times"), "{error}");
+}
+
+#[test]
+fn cells_without_a_number_are_missing() {
+    let text = "t,a,b,c,v\n1,x,1,y/1,NA\n1,y,1,x/1,n/a\n2,x,1,y/1,-\n2,y,1,x/1,3e6\n";
+    let read = frames(&[("trace.toml", PAIRS), ("p.csv", text)]).unwrap();
+    assert!(read.frames[0].get(0, 1).is_nan() && read.frames[1].get(1, 0) == 3.0);
+    let read = frames(&[
+        ("trace.toml", FRAMES),
+        ("F_1", ",0.1,null\n0.2,,NaN\n-,0.3,\n"),
+        ("F_2", "1,2,3,\n1,2,3,\n1,2,3,"),
+    ]);
+    let read = read.unwrap();
+    assert_eq!((read.nodes.len(), read.frames[0].get(0, 1), read.frames[0].get(2, 1)), (3, 100.0, 300.0));
+    assert!(read.frames[0].get(0, 2).is_nan() && read.frames[0].get(2, 0).is_nan());
+    assert_eq!(read.frames[1].get(0, 2), 3000.0);
+}
