@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
-use aire_train::data::{self, Recording, Source};
+use aire_train::data::{self, Frames, Recording, Source};
 use aire_train::evaluation::evaluate;
 use aire_train::policies::{self, Entry};
 use aire_train::replay::Protocol;
@@ -26,37 +26,49 @@ pub(crate) fn execute(asked: &Eval) -> Result<ExitCode, Failure> {
         entries.extend(models.map_err(|why| Failure::Failed(format!("{}: {why}", file.display())))?);
     }
     let protocol = Protocol { seeds: asked.seeds, probes: asked.probes, ..Protocol::default() };
+    // everything before the first replay: a fault in the last set costs nobody the hours of the others
+    let read = sources.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let sets = sources.iter().zip(read);
     let findings: Vec<Finding> =
-        sources.iter().map(|source| find(source, &protocol, &entries)).collect::<Result<_, _>>()?;
+        sets.map(|(source, frames)| find(source, frames, &protocol, &entries)).collect();
+    tell(asked, &sources, &findings)?;
     if let Some(page) = &asked.html {
         write(page, &report::page(&findings))?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(asked: &Eval, sources: &[Source], findings: &[Finding]) -> Result<(), Failure> {
     if !asked.json {
-        findings.iter().try_for_each(|finding| say(&format!("{}\n", report::text(finding))))?;
-        return Ok(ExitCode::SUCCESS);
+        return findings.iter().try_for_each(|finding| say(&format!("{}\n", report::text(finding))));
     }
     // one set is one document; a folder of sets is a list of them
     let mut documents: Vec<_> = findings.iter().map(report::json).collect();
     let single = sources.len() == 1 && sources[0].dir == asked.traces;
     let document = if single { documents.remove(0) } else { documents.into() };
-    say(&format!("{document}\n"))?;
-    Ok(ExitCode::SUCCESS)
+    say(&format!("{document}\n"))
 }
 
-fn find(source: &Source, protocol: &Protocol, entries: &[Entry]) -> Result<Finding, Failure> {
-    let Recording::Frames(frames) = source.read().map_err(Failure::because)? else {
-        return Ok(Finding::of_single_links(source));
-    };
+/// What is to be replayed; nothing of sets in which there is no path to choose.
+fn read(source: &Source) -> Result<Option<Frames>, Failure> {
+    if source.description.is_single_links() {
+        return Ok(None);
+    }
+    match source.read().map_err(Failure::because)? {
+        Recording::Frames(frames) => Ok(Some(frames)),
+        Recording::Series(_) => Ok(None),
+    }
+}
+
+fn find(source: &Source, frames: Option<Frames>, protocol: &Protocol, entries: &[Entry]) -> Finding {
+    let Some(frames) = frames else { return Finding::of_single_links(source) };
     let watched = std::io::stderr().is_terminal();
     let progress = |done: &str| {
         if watched {
             eprintln!("{done}");
         }
     };
-    match evaluate(&frames, protocol, entries, &progress) {
-        Ok(found) => Ok(Finding::Evaluated(found)),
-        Err(unfit) => Ok(Finding::Nothing { trace: source.name.clone(), why: unfit.to_string() }),
-    }
+    Finding::of_pairs(&source.name, evaluate(&frames, protocol, entries, &progress))
 }
 
 fn write(file: &Path, text: &str) -> Result<(), Failure> {

@@ -255,6 +255,11 @@ impl Description {
         Ok(described)
     }
 
+    /// Are there single pairs or links, so that nothing is to choose?
+    pub fn is_single_links(&self) -> bool {
+        matches!(self, Description::Series(_) | Description::Capacity(_))
+    }
+
     /// What `kind` says.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -281,7 +286,7 @@ impl Description {
             let right = if *word.get_ref() == Word::Rtt { "us, ms or s" } else { "bit/s to Gbit/s" };
             return in_line(unit.span().start, format!("this unit does not fit the quantity: use {right}"));
         }
-        let paired = !matches!(self, Description::Series(_) | Description::Capacity(_));
+        let paired = !self.is_single_links();
         if paired && *word.get_ref() == Word::Capacity {
             return in_line(word.span().start, "between pairs there is `rtt` or `throughput`".to_owned());
         }

@@ -29,8 +29,7 @@ pub struct Evaluation {
     pub size: (usize, usize),
     /// Scored decisions of each policy, over all folds.
     pub decisions: u64,
-    /// Decisions that some policy answered with a path whose value is unknown, or whose direct path is; no policy is scored
-    /// on them.
+    /// Decisions whose direct path is unknown in the scored frame; no policy is scored on them.
     pub excluded: u64,
     /// How the set was split.
     pub protocol: Protocol,
@@ -65,16 +64,18 @@ pub struct Figures {
     pub harmed: f64,
     /// Share of decisions that are more than 10 % worse than direct at that moment.
     pub harmed_decisions: f64,
+    /// Share of decisions for a path that is unknown in the scored frame; they count as direct.
+    pub unknown: f64,
     /// Share of decisions that differ from the one before.
     pub switches_per_decision: f64,
     /// Paths used at once.
     pub paths_per_decision: f64,
     /// Probes per destination and round.
     pub probes_per_destination: f64,
-    /// Probes and echoes of one node, bytes a second.
-    pub probe_bytes_per_s: f64,
-    /// Others' published legs that reach one node, bytes a second.
-    pub published_bytes_per_s: f64,
+    /// Probes and echoes of one node, bytes a second; `None` where all rounds are on one frame and take no time.
+    pub probe_bytes_per_s: Option<f64>,
+    /// Others' published legs that reach one node, bytes a second; `None` likewise.
+    pub published_bytes_per_s: Option<f64>,
     /// Share of the gap closed by kinds of pairs: see [`Split`].
     pub splits: Vec<SplitFigures>,
     /// One entry a fold.
@@ -192,15 +193,19 @@ fn run(
 }
 
 impl Figures {
-    /// The cost columns from what was spent.
-    fn spend(&mut self, ledger: &Ledger, step_s: f64) {
+    /// The cost columns from what was spent in rounds of `step_s` seconds; bounds and direct spend nothing.
+    fn spend(&mut self, ledger: &Ledger, step_s: Option<f64>) {
         let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-        self.switches_per_decision = share(ledger.switches, ledger.repeated);
-        self.paths_per_decision = share(ledger.paths, ledger.decisions);
-        self.probes_per_destination = share(ledger.probes, ledger.destination_rounds);
-        let per_second = |bytes: f64, count: u64| share(count, ledger.node_rounds) * bytes / step_s.max(1e-9);
+        let per_second = |bytes: f64, count: u64| {
+            step_s.map(|step_s| share(count, ledger.node_rounds) * bytes / step_s.max(1e-9))
+        };
         self.probe_bytes_per_s = per_second(crate::replay::PROBE_BYTES, ledger.probes);
         self.published_bytes_per_s = per_second(crate::replay::LEG_BYTES, ledger.legs_received);
+        if self.budget.is_some() {
+            self.switches_per_decision = share(ledger.switches, ledger.repeated);
+            self.paths_per_decision = share(ledger.paths, ledger.decisions);
+            self.probes_per_destination = share(ledger.probes, ledger.destination_rounds);
+        }
     }
 }
 

@@ -4,13 +4,13 @@ use super::{CLAIRVOYANT, DIRECT, Evaluation, FIXED, Figures, FoldFigures, Paired
 use crate::data::{Frames, Quantity};
 use crate::policies::Entry;
 use crate::replay::{Bounds, Budget, Fold, Ledger, Outcome, Protocol, pairs};
-use crate::statistics::{Cells, Histogram, Interval};
+use crate::statistics::{Cells, Histogram, Interval, Place};
 
 /// Blocks of time for the bootstrap.
 const BLOCKS: usize = 10;
 const DRAWS: usize = 1000;
-/// A pair is harmed where it is so much worse than direct.
-const HARM: f64 = 1.1;
+/// A pair is harmed where it is more than this share of direct worse than direct.
+const HARM: f64 = 0.1;
 
 /// One policy or bound.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ struct Column {
     ledger: Ledger,
     harmed: u64,
     harmed_decisions: u64,
+    /// Decisions for a path whose value is unknown.
+    unknown: u64,
     /// Sums by kind.
     splits: [f64; Split::ALL.len()],
     folds: Vec<FoldFigures>,
@@ -46,6 +48,7 @@ impl Tally {
             ledger: Ledger::default(),
             harmed: 0,
             harmed_decisions: 0,
+            unknown: 0,
             splits: [0.0; Split::ALL.len()],
             folds: Vec::new(),
         };
@@ -62,30 +65,33 @@ impl Tally {
         let mut values: Vec<&[f32]> = vec![&bounds.direct];
         values.extend(outcomes.iter().map(|outcome| outcome.values.as_slice()));
         values.extend([bounds.fixed.as_slice(), &bounds.clairvoyant]);
-        let scored = Scored::of(frames, fold, &values);
+        let values: Vec<Told<'_>> =
+            values.into_iter().map(|values| Told { values, direct: &bounds.direct }).collect();
+        let scored = Scored::of(frames, fold, &bounds.direct);
         self.decisions += scored.decisions.len() as u64;
         self.excluded += scored.excluded;
         for decision in &scored.decisions {
-            self.cells.count(decision.from, decision.block);
+            self.cells.count(decision.place);
             self.split_counts[decision.split] += 1;
         }
-        let mean = |values: &[f32]| {
-            let sum: f64 = scored.decisions.iter().map(|d| f64::from(values[d.at])).sum();
+        let mean = |values: &Told<'_>| {
+            let sum: f64 = scored.decisions.iter().map(|d| f64::from(values.at(d.at))).sum();
             sum / scored.decisions.len().max(1) as f64
         };
-        let (direct, best) = (mean(&bounds.direct), mean(&bounds.clairvoyant));
+        let (direct, best) = (mean(&values[0]), mean(&values[values.len() - 1]));
         self.pairs += scored.touched();
         for (index, (column, values)) in self.columns.iter_mut().zip(&values).enumerate() {
             let mut histogram = Histogram::default();
             for decision in &scored.decisions {
-                let value = f64::from(values[decision.at]);
+                let value = f64::from(values.at(decision.at));
                 histogram.add(value);
-                self.cells.add(decision.from, decision.block, index, value);
+                self.cells.add(decision.place, index, value);
+                column.unknown += u64::from(values.values[decision.at].is_nan());
                 column.splits[decision.split] += value;
                 let harmed = worse(frames.quantity, value, f64::from(bounds.direct[decision.at]));
                 column.harmed_decisions += u64::from(harmed);
             }
-            column.harmed += scored.harmed(frames.quantity, values, &bounds.direct);
+            column.harmed += scored.harmed(frames.quantity, values);
             column.folds.push(FoldFigures {
                 gap_closed: (direct - mean(values)) / (direct - best) + 0.0,
                 worst: histogram.quantile(tail(frames.quantity, 0.99)),
@@ -112,7 +118,10 @@ impl Tally {
         let gap = |means: &[f64], index: usize| (means[0] - means[index]) / (means[0] - means[last]) + 0.0;
         let figures = |(index, column): (usize, &Column)| {
             let interval = resample.interval(|means| gap(means, index));
-            self.figures(frames, column, means[index], gap(&means, index), interval)
+            let gap = gap(&means, index);
+            let mut figures = self.figures(frames.quantity, column, means[index], gap, interval);
+            figures.spend(&column.ledger, (!one_frame).then_some(frames.step_s));
+            figures
         };
         let policies = self.columns.iter().enumerate().map(figures).collect();
         let sign = if frames.quantity == Quantity::Rtt { 1.0 } else { -1.0 };
@@ -143,7 +152,7 @@ impl Tally {
         }
     }
 
-    fn figures(&self, frames: &Frames, column: &Column, mean: f64, gap: f64, ci: Interval) -> Figures {
+    fn figures(&self, quantity: Quantity, column: &Column, mean: f64, gap: f64, ci: Interval) -> Figures {
         let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
         let splits = Split::ALL.iter().enumerate().filter(|(at, _)| self.split_counts[*at] > 0);
         let split = |(at, split): (usize, &Split)| {
@@ -156,28 +165,25 @@ impl Tally {
                 gap_closed: (direct - of(column)) / (direct - best) + 0.0,
             }
         };
-        let mut figures = Figures {
+        Figures {
             policy: column.name.clone(),
             budget: column.budget,
             mean,
-            bad: column.histogram.quantile(tail(frames.quantity, 0.95)),
-            worst: column.histogram.quantile(tail(frames.quantity, 0.99)),
+            bad: column.histogram.quantile(tail(quantity, 0.95)),
+            worst: column.histogram.quantile(tail(quantity, 0.99)),
             gap_closed: gap,
             gap_closed_ci: ci,
             harmed: share(column.harmed, self.pairs),
             harmed_decisions: share(column.harmed_decisions, self.decisions),
+            unknown: share(column.unknown, self.decisions),
             switches_per_decision: 0.0,
             paths_per_decision: 1.0,
             probes_per_destination: 0.0,
-            probe_bytes_per_s: 0.0,
-            published_bytes_per_s: 0.0,
+            probe_bytes_per_s: None,
+            published_bytes_per_s: None,
             splits: splits.map(split).collect(),
             folds: column.folds.clone(),
-        };
-        if column.budget.is_some() {
-            figures.spend(&column.ledger, frames.step_s);
         }
-        figures
     }
 }
 
@@ -188,12 +194,26 @@ fn tail(quantity: Quantity, q: f64) -> f64 {
 
 fn worse(quantity: Quantity, value: f64, direct: f64) -> bool {
     match quantity {
-        Quantity::Rtt => value > direct * HARM,
-        Quantity::Throughput => value < direct / HARM,
+        Quantity::Rtt => value > direct * (1.0 + HARM),
+        Quantity::Throughput => value < direct * (1.0 - HARM),
     }
 }
 
-/// The decisions of one fold that every policy is scored on.
+/// What one policy's choices gave, by decision. In use a path that is gone is left for another within round trips, so that one
+/// whose value is unknown counts as direct: what is unknown of one policy's paths changes no other policy's figures.
+struct Told<'a> {
+    values: &'a [f32],
+    direct: &'a [f32],
+}
+
+impl Told<'_> {
+    fn at(&self, decision: usize) -> f32 {
+        let value = self.values[decision];
+        if value.is_nan() { self.direct[decision] } else { value }
+    }
+}
+
+/// The decisions of one fold that are scored: the same for every policy.
 struct Scored {
     decisions: Vec<Decision>,
     pairs: usize,
@@ -203,13 +223,12 @@ struct Scored {
 struct Decision {
     at: usize,
     pair: usize,
-    from: usize,
-    block: usize,
+    place: Place,
     split: usize,
 }
 
 impl Scored {
-    fn of(frames: &Frames, fold: &Fold, values: &[&[f32]]) -> Self {
+    fn of(frames: &Frames, fold: &Fold, direct: &[f32]) -> Self {
         let pairs = pairs(fold);
         let mut scored = Scored { decisions: Vec::new(), pairs: pairs.len(), excluded: 0 };
         for (place, round) in fold.scored_rounds().enumerate() {
@@ -219,7 +238,7 @@ impl Scored {
                 pairs.iter().enumerate().filter(|(_, (from, to))| fold.counts(*from, *to))
             {
                 let at = place * pairs.len() + pair;
-                if values.iter().any(|values| values[at].is_nan()) {
+                if direct[at].is_nan() {
                     scored.excluded += 1;
                     continue;
                 }
@@ -229,7 +248,8 @@ impl Scored {
                     (false, true) => 1,
                     (false, false) => 0,
                 };
-                scored.decisions.push(Decision { at, pair, from, block: block.min(BLOCKS - 1), split });
+                let place = Place { from, to, block: block.min(BLOCKS - 1) };
+                scored.decisions.push(Decision { at, pair, place, split });
             }
         }
         scored
@@ -243,12 +263,12 @@ impl Scored {
     }
 
     /// Pairs whose average is more than a tenth worse than direct's.
-    fn harmed(&self, quantity: Quantity, values: &[f32], direct: &[f32]) -> u64 {
+    fn harmed(&self, quantity: Quantity, values: &Told<'_>) -> u64 {
         let mut sums = vec![(0.0, 0.0); self.pairs];
         for decision in &self.decisions {
             let (own, other) = &mut sums[decision.pair];
-            *own += f64::from(values[decision.at]);
-            *other += f64::from(direct[decision.at]);
+            *own += f64::from(values.at(decision.at));
+            *other += f64::from(values.direct[decision.at]);
         }
         sums.into_iter().filter(|(own, other)| *other > 0.0 && worse(quantity, *own, *other)).count() as u64
     }

@@ -168,10 +168,9 @@ pub fn columns(names: &[String]) -> Result<Vec<usize>, Error> {
 fn read(folders: &[PathBuf]) -> Result<Vec<Frames>, Error> {
     let mut all = Vec::new();
     for folder in folders {
-        for source in sources(folder)? {
-            match source.read()? {
-                Recording::Frames(frames) => all.push(frames),
-                Recording::Series(_) => {}
+        for source in sources(folder)?.iter().filter(|source| !source.description.is_single_links()) {
+            if let Recording::Frames(frames) = source.read()? {
+                all.push(frames);
             }
         }
     }

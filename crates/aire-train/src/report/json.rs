@@ -55,6 +55,7 @@ fn policy(quantity: Quantity, figures: &Figures) -> Value {
     put("gap_closed_ci", interval(figures.gap_closed_ci));
     put("harmed", json!(figures.harmed));
     put("harmed_decisions", json!(figures.harmed_decisions));
+    put("unknown", json!(figures.unknown));
     put("switches_per_decision", json!(figures.switches_per_decision));
     put("paths_per_decision", json!(figures.paths_per_decision));
     put("probes_per_destination", json!(figures.probes_per_destination));

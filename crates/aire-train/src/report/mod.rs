@@ -11,6 +11,7 @@ pub use text::text;
 
 use crate::data::Source;
 use crate::evaluation::Evaluation;
+use crate::replay::Unfit;
 
 /// What came out for one folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,20 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// For a set of measurements between all pairs.
+    pub fn of_pairs(trace: &str, evaluated: Result<Evaluation, Unfit>) -> Self {
+        let nothing = |why: String| Finding::Nothing { trace: trace.to_owned(), why };
+        match evaluated {
+            Ok(found) if found.decisions == 0 => nothing(
+                "no decision can be scored, as direct is missing in every frame that would score it: check `missing`, `unit` \
+                 and `step_s` in its trace.toml"
+                    .to_owned(),
+            ),
+            Ok(found) => Finding::Evaluated(found),
+            Err(unfit) => nothing(unfit.to_string()),
+        }
+    }
+
     /// For a folder of single links.
     pub fn of_single_links(source: &Source) -> Self {
         let why = format!(

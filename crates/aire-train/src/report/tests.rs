@@ -2,7 +2,7 @@ use super::*;
 use crate::data::{Frames, Matrix, Quantity};
 use crate::evaluation::evaluate;
 use crate::policies::baselines;
-use crate::replay::Protocol;
+use crate::replay::{Protocol, Unfit};
 use aire_types::Random;
 
 fn found(quantity: Quantity) -> Finding {
@@ -36,7 +36,7 @@ fn the_document_has_the_promised_fields() {
     }
     let numbers = ["mean_ms", "p95_ms", "p99_ms", "gap_closed", "harmed", "switches_per_decision"];
     for policy in policies {
-        let more = ["probes_per_destination", "probe_bytes_per_s"];
+        let more = ["probes_per_destination", "probe_bytes_per_s", "unknown"];
         for field in numbers.iter().chain(&more) {
             assert!(policy[field].is_number(), "{field} of {policy}");
         }
@@ -65,4 +65,19 @@ fn a_set_of_single_links_says_that_there_is_nothing_to_choose() {
     let finding = Finding::of_single_links(&Source::open(dir.path()).unwrap());
     assert!(text(&finding).contains("no path to choose"));
     assert!(json(&finding)["policies"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn what_could_not_be_scored_is_said() {
+    let Finding::Evaluated(mut evaluated) = found(Quantity::Rtt) else { panic!("it was evaluated") };
+    evaluated.decisions = 0;
+    let finding = Finding::of_pairs("empty", Ok(evaluated.clone()));
+    assert!(text(&finding).contains("missing") && json(&finding)["policies"].as_array().unwrap().is_empty());
+    evaluated.decisions = 1;
+    evaluated.policies[1].probe_bytes_per_s = None;
+    let finding = Finding::of_pairs("one", Ok(evaluated));
+    assert!(json(&finding)["policies"][1]["probe_bytes_per_s"].is_null());
+    assert!(text(&finding).lines().any(|line| line.starts_with("ron ") && line.ends_with(" -")));
+    let finding = Finding::of_pairs("small", Err(Unfit::Small(3)));
+    assert!(text(&finding).contains("3 nodes"));
 }

@@ -36,8 +36,7 @@ pub(super) fn notes(found: &Evaluation) -> Vec<String> {
     if found.excluded > 0 {
         let share = 100.0 * found.excluded as f64 / (found.excluded + found.decisions) as f64;
         notes.push(format!(
-            "{share:.1} % of the decisions are left out for all policies: direct or the path that some policy chose is \
-             unknown in the scored frame"
+            "{share:.1} % of the decisions are left out for all policies: direct is unknown in the scored frame"
         ));
     }
     if found.quantity == Quantity::Throughput {
@@ -48,16 +47,28 @@ pub(super) fn notes(found: &Evaluation) -> Vec<String> {
 }
 
 /// The columns of the main table.
-pub(super) fn head(found: &Evaluation) -> [&'static str; 10] {
+pub(super) fn head(found: &Evaluation) -> [&'static str; 11] {
     let [mean, bad, worst] = match found.quantity {
         Quantity::Rtt => ["mean ms", "p95 ms", "p99 ms"],
         Quantity::Throughput => ["mean Mbit/s", "p5", "p1"],
     };
-    ["policy", mean, bad, worst, "gap closed", "95 % interval", "harmed", "switches", "probes", "bytes/s"]
+    [
+        "policy",
+        mean,
+        bad,
+        worst,
+        "gap closed",
+        "95 % interval",
+        "harmed",
+        "unknown",
+        "switches",
+        "probes",
+        "bytes/s",
+    ]
 }
 
 /// One row of the main table.
-pub(super) fn row(figures: &Figures) -> [String; 10] {
+pub(super) fn row(figures: &Figures) -> [String; 11] {
     [
         figures.policy.clone(),
         format!("{:.1}", figures.mean),
@@ -66,9 +77,10 @@ pub(super) fn row(figures: &Figures) -> [String; 10] {
         percent(figures.gap_closed),
         format!("{} … {}", percent(figures.gap_closed_ci.low), percent(figures.gap_closed_ci.high)),
         percent(figures.harmed),
+        percent(figures.unknown),
         format!("{:.3}", figures.switches_per_decision),
         format!("{:.2}", figures.probes_per_destination),
-        format!("{:.1}", figures.probe_bytes_per_s),
+        figures.probe_bytes_per_s.map_or_else(|| "-".to_owned(), |bytes| format!("{bytes:.1}")),
     ]
 }
 

@@ -3,5 +3,5 @@
 mod bootstrap;
 mod histogram;
 
-pub use bootstrap::{Cells, Interval, Resample};
+pub use bootstrap::{Cells, Interval, Place, Resample};
 pub use histogram::Histogram;
