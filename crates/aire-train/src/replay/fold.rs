@@ -46,7 +46,7 @@ pub enum Unfit {
         /// Its gap.
         gap: usize,
     },
-    /// A relay needs a third node.
+    /// With fewer than five nodes a fifth of them new, there is hardly a relay to choose.
     #[error("{0} nodes are too few: there is something to choose from five on")]
     Small(usize),
 }
@@ -197,9 +197,12 @@ fn draw(nodes: usize, count: usize, random: &mut Random) -> Vec<bool> {
     drawn
 }
 
+/// Up to `room` of the other nodes, evenly drawn.
 fn destinations(node: usize, nodes: usize, room: usize, random: &mut Random) -> Vec<usize> {
-    let drawn = if nodes - 1 <= room { vec![true; nodes] } else { draw(nodes, room + 1, random) };
-    let mut kept: Vec<usize> = (0..nodes).filter(|to| drawn[*to] && *to != node).collect();
-    kept.truncate(room.max(1));
-    kept
+    let others: Vec<usize> = (0..nodes).filter(|to| *to != node).collect();
+    if others.len() <= room {
+        return others;
+    }
+    let drawn = draw(others.len(), room, random);
+    others.into_iter().zip(drawn).filter_map(|(to, drawn)| drawn.then_some(to)).collect()
 }

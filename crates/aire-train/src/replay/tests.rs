@@ -229,3 +229,17 @@ fn a_race_counts_the_best_of_its_paths_and_a_missing_leg_is_unknown() {
     assert!(outcome(&frames, frame, 0, 1, Choice::Path(Via::Relay(2))).is_nan());
     assert!(value(&frames, frame, 0, 1, Via::Relay(99)).is_nan());
 }
+
+#[test]
+fn no_destination_is_thinned_more_often_than_others() {
+    let frames = telling(20, 30, false, 1);
+    let protocol = Protocol { most_decisions: 200, ..PROTOCOL };
+    let mut kept = [0; 20];
+    for index in 0..400 {
+        let fold = Fold::plan(&frames, &protocol, index).unwrap();
+        assert!(fold.destinations.iter().all(|to| to.len() == 8));
+        fold.destinations[0].iter().for_each(|to| kept[*to] += 1);
+    }
+    // 8 of 19 others, 400 times: 168
+    assert!(kept[0] == 0 && kept[1..].iter().all(|count| (125..215).contains(count)), "{kept:?}");
+}
