@@ -36,8 +36,9 @@ impl Cut {
     /// from. Where that leaves something to be scored, the newcomers of the evaluation are left out, too.
     pub(super) fn plan(frames: &Frames, until: f64) -> Option<Self> {
         let (count, gap) = (frames.frames.len(), frames.score_gap.max(1));
-        let end = ((count as f64 * until).round() as usize).clamp((gap + 2).min(count), count);
+        let end = ((count as f64 * until).round() as usize).min(count);
         let split = ((end as f64 * FITTED).round() as usize).max(gap + 1);
+        // not a frame more than the share, even where that leaves nothing: what comes behind it is scored
         if split >= end || frames.nodes.len() < LEAST {
             return None;
         }
@@ -88,5 +89,31 @@ pub(super) fn repeated(frames: &Frames, times: usize) -> Frames {
         name: frames.name.clone(),
         nodes: frames.nodes.clone(),
         ..*frames
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Quantity;
+
+    fn frames(count: usize) -> Frames {
+        Frames {
+            name: "few".into(),
+            quantity: Quantity::Rtt,
+            nodes: (0..6).map(|node| node.to_string()).collect(),
+            step_s: 10.0,
+            symmetric: false,
+            score_gap: 1,
+            frames: vec![Matrix::missing(6); count],
+        }
+    }
+
+    #[test]
+    fn few_frames_are_no_reason_to_look_at_those_that_are_scored() {
+        assert_eq!(Cut::plan(&frames(5), 0.4), None);
+        let cut = Cut::plan(&frames(10), 0.4).unwrap();
+        assert_eq!((cut.split, cut.end), (3, 4));
+        assert_eq!(Cut::plan(&frames(3), 1.0).map(|cut| cut.end), Some(3));
     }
 }
