@@ -149,14 +149,15 @@ struct Destination {
 }
 
 impl Destination {
-    /// The way that a probe should take now; nothing where each one was looked at in this round.
+    /// The way that a probe should take now; nothing where each one was looked at in this round. All probes of a round meet
+    /// the same frame, so that a second one would be the first one's value counted twice.
     fn next(&self, round: usize) -> Option<usize> {
         let rival =
             self.ways.iter().find(|way| way.via == self.current).map_or(f64::INFINITY, |way| way.cost);
-        if self.ways[0].sent < FIRST {
-            return Some(0);
+        let ways = || self.ways.iter().enumerate().filter(|(_, way)| way.probed <= round);
+        if let Some((direct, _)) = ways().find(|(at, way)| *at == 0 && way.sent < FIRST) {
+            return Some(direct);
         }
-        let ways = || self.ways.iter().enumerate();
         let unproven = |way: &Way| way.sent >= FIRST && way.sent < PATIENCE && way.answers() < PROOF;
         let may_win = |way: &Way| way.via == self.current || way.cost < rival;
         if let Some((at, _)) = ways().find(|(_, way)| unproven(way) && may_win(way) && way.answers() > 0) {
@@ -167,11 +168,7 @@ impl Destination {
         let fresh = ways().filter(|(_, way)| way.sent < FIRST);
         let fresh =
             fresh.min_by(|(_, a), (_, b)| begun(a).cmp(&begun(b)).then(promise(a).total_cmp(&promise(b))));
-        if let Some((at, _)) = fresh {
-            return Some(at);
-        }
-        let waiting = ways().filter(|(_, way)| way.probed <= round);
-        waiting.min_by_key(|(_, way)| way.probed).map(|(at, _)| at)
+        fresh.or_else(|| ways().min_by_key(|(_, way)| way.probed)).map(|(at, _)| at)
     }
 }
 
@@ -401,7 +398,8 @@ impl Agent for Driver<'_> {
 mod tests {
     use super::*;
     use crate::data::{Frames, Matrix};
-    use crate::replay::{Budget, Fold, Protocol, replay};
+    use crate::replay::{Budget, Fold, Probe, Protocol, Published, replay};
+    use std::collections::HashSet;
 
     #[test]
     fn the_rule_finds_a_relay_that_is_clearly_better_and_keeps_it() {
@@ -433,5 +431,37 @@ mod tests {
         let slow = last.iter().filter(|value| **value > 90.0).count();
         assert!(slow < last.len() / 10, "{slow} of {} decisions go the slow way", last.len());
         assert!(outcome.ledger.switches < outcome.ledger.repeated / 20);
+    }
+
+    #[test]
+    fn a_way_is_probed_once_a_round_however_much_room_there_is() {
+        let mut rule = Driven::rule();
+        let known: Vec<usize> = (0..6).collect();
+        let (quantity, records) = (Quantity::Rtt, Vec::new());
+        rule.learn(&History { nodes: 6, known, quantity, step_s: 10.0, symmetric: false, records, seed: 1 });
+        let seat = Seat {
+            node: 0,
+            nodes: 6,
+            destinations: vec![1, 2],
+            quantity,
+            step_s: 10.0,
+            newcomer: false,
+            budget: None,
+            horizon: 1,
+            seed: 1,
+        };
+        let mut agent = rule.agent(&seat);
+        for round in 0..12 {
+            let published = Published::nothing(6);
+            let view = View { round, present: &[true; 6], published: &published };
+            let mut outbox = Outbox::new(0, usize::MAX);
+            agent.probe(&view, &mut outbox);
+            let different: HashSet<Probe> = outbox.probes().iter().copied().collect();
+            assert_eq!(outbox.probes().len(), different.len(), "round {round}");
+            // direct and four relays to each of two
+            assert_eq!(different.len(), 10, "round {round}");
+            let measured = outbox.probes().iter().map(|&probe| Measurement { probe, value: 50.0 });
+            agent.observe(&view, &measured.collect::<Vec<_>>());
+        }
     }
 }
