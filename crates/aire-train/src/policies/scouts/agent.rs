@@ -19,6 +19,10 @@ pub(super) struct ScoutAgent<'a> {
     scout: Scout,
     using: Vec<Option<usize>>,
     measured_at: Vec<Option<usize>>,
+    /// The first destination that direct probes had no room for.
+    start: usize,
+    /// Probes whose third was not given to relays yet.
+    owed: usize,
     rounds: usize,
 }
 
@@ -34,6 +38,8 @@ impl<'a> ScoutAgent<'a> {
             scout,
             using: vec![None; seat.destinations.len()],
             measured_at: vec![None; seat.nodes],
+            start: 0,
+            owed: 0,
             rounds: 0,
             seat: seat.clone(),
         }
@@ -64,22 +70,39 @@ impl<'a> ScoutAgent<'a> {
     fn probe_direct(&mut self, view: &View<'_>, outbox: &mut Outbox) {
         if self.seat.newcomer && self.rounds == 0 && outbox.left() < self.seat.destinations.len() {
             let there = self.lore.landmarks.iter().filter(|node| view.present[**node]);
-            there.for_each(|to| self.ask(*to, Via::Direct, outbox));
+            there.for_each(|to| {
+                outbox.send(*to, Via::Direct);
+            });
             return;
         }
         let pause = if join(self.seat.quantity) == Join::Least { BULK_PAUSE } else { 1 };
-        for at in 0..self.seat.destinations.len() {
+        let mut room = outbox.left() - self.for_relays(outbox.left());
+        let count = self.seat.destinations.len();
+        for at in (self.start..self.start + count).map(|at| at % count) {
             let to = self.seat.destinations[at];
             let due = self.measured_at[to].is_none_or(|before| view.round >= before + pause);
-            if due && view.present[to] {
-                self.ask(to, Via::Direct, outbox);
-                self.measured_at[to] = Some(view.round);
+            if !due || !view.present[to] {
+                continue;
             }
+            if room == 0 || !outbox.send(to, Via::Direct) {
+                self.start = at;
+                return;
+            }
+            room -= 1;
+            self.measured_at[to] = Some(view.round);
         }
     }
 
-    fn ask(&self, to: usize, via: Via, outbox: &mut Outbox) {
-        outbox.send(to, via);
+    /// A third of the probes: at the usual 1.5 for each destination that leaves one for each direct path, and with fewer
+    /// relays are still looked at.
+    fn for_relays(&mut self, room: usize) -> usize {
+        if room >= 3 {
+            return room / 3;
+        }
+        self.owed += room;
+        let share = self.owed / 3;
+        self.owed %= 3;
+        share.min(room)
     }
 }
 
@@ -99,7 +122,9 @@ impl Agent for ScoutAgent<'_> {
             return;
         }
         let plan = self.scout.plan(&destinations, |at| using[at], &relays, room, &word);
-        plan.into_iter().for_each(|(relay, to)| self.ask(to, Via::Relay(relay), outbox));
+        for (relay, to) in plan {
+            outbox.send(to, Via::Relay(relay));
+        }
     }
 
     fn observe(&mut self, view: &View<'_>, measured: &[Measurement]) {
@@ -135,5 +160,81 @@ impl Agent for ScoutAgent<'_> {
         let word = self.word(view);
         let landmarks = &self.lore.landmarks[..TOLD_LANDMARKS.min(self.lore.landmarks.len())];
         Publication::These(self.scout.tell(landmarks, most, &word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::Scouts;
+    use super::*;
+    use crate::data::{Frames, Matrix, Quantity};
+    use crate::replay::{Fold, Policy, Protocol, Published, value};
+
+    fn hub(nodes: usize) -> Frames {
+        let mut matrix = Matrix::missing(nodes);
+        for (from, to) in (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))) {
+            if from != to {
+                matrix.set(from, to, if from == 0 || to == 0 { 10.0 } else { 100.0 });
+            }
+        }
+        Frames {
+            name: "hub".into(),
+            quantity: Quantity::Rtt,
+            nodes: (0..nodes).map(|node| node.to_string()).collect(),
+            step_s: 10.0,
+            symmetric: false,
+            score_gap: 1,
+            frames: vec![matrix; 20],
+        }
+    }
+
+    /// Destinations that were probed directly, and probes over relays, in ten rounds with so many probes each.
+    fn probed(room: usize) -> (usize, usize) {
+        let frames = hub(12);
+        let fold = Fold::plan(&frames, &Protocol::default(), 0).unwrap();
+        let mut scouts = Scouts::new();
+        scouts.learn(&fold.history(&frames));
+        let node = (1..12).find(|node| !fold.newcomer[*node]).unwrap();
+        let seat = Seat {
+            node,
+            nodes: 12,
+            destinations: fold.destinations[node].clone(),
+            quantity: frames.quantity,
+            step_s: frames.step_s,
+            newcomer: false,
+            budget: Some(room as f64 / 11.0),
+            horizon: 1,
+            seed: 1,
+        };
+        let mut agent = scouts.agent(&seat);
+        let (mut direct, mut relayed) = (BTreeSet::new(), 0);
+        let published = Published::nothing(12);
+        for round in 0..10 {
+            let view = View { round, present: &[true; 12], published: &published };
+            let mut outbox = Outbox::new(node, room);
+            agent.probe(&view, &mut outbox);
+            let mut measured = Vec::new();
+            for &probe in outbox.probes() {
+                match probe.via {
+                    Via::Direct => drop(direct.insert(probe.to)),
+                    Via::Relay(_) => relayed += 1,
+                }
+                let value = value(&frames, &frames.frames[0], node, probe.to, probe.via);
+                measured.push(Measurement { probe, value });
+            }
+            agent.observe(&view, &measured);
+        }
+        (direct.len(), relayed)
+    }
+
+    #[test]
+    fn with_few_probes_every_destination_has_its_turn_and_relays_are_looked_at() {
+        for room in [2, 5, 8, 11] {
+            let (direct, relayed) = probed(room);
+            assert!(direct == 11 && relayed > 0, "{room} a round: {direct} direct, {relayed} over relays");
+        }
+        assert_eq!(probed(16).0, 11);
     }
 }
