@@ -53,6 +53,14 @@ pub struct Case {
     pub group: u16,
 }
 
+impl Case {
+    /// What the candidate at this place came to; that of direct where it is unknown, as a path that is gone is left at once.
+    pub fn outcome(&self, at: usize) -> f32 {
+        let outcome = self.outcomes[at];
+        if outcome.is_nan() { self.direct } else { outcome }
+    }
+}
+
 /// What is told of one set in reports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Share {

@@ -35,10 +35,7 @@ impl Verdict {
         let mut sums = vec![Sum::default(); groups];
         for case in cases {
             let at = choose(&case.snapshot);
-            let got = case.outcomes[at];
-            if got.is_nan() {
-                continue;
-            }
+            let got = case.outcome(at);
             let sum = &mut sums[usize::from(case.group)];
             sum.direct += f64::from(case.direct);
             sum.got += f64::from(got);
@@ -81,8 +78,7 @@ pub struct Chosen {
 
 /// Tries all margins for `artefact` on `cases`, which come from `groups` sets.
 pub fn choose(artefact: &Artefact, cases: &[Case], groups: usize) -> Chosen {
-    let step = cases.len().div_ceil(CASES).max(1);
-    let cases: Vec<&Case> = cases.iter().step_by(step).collect();
+    let cases = judged(artefact, cases);
     let cases = cases.as_slice();
     let rule = Verdict::of(cases, groups, |snapshot| {
         let ranked = Rule::default().rank(snapshot);
@@ -94,15 +90,30 @@ pub fn choose(artefact: &Artefact, cases: &[Case], groups: usize) -> Chosen {
     Chosen { margin, model, rule, untrained }
 }
 
+/// The questions that all margins and the rule are tried on: those where it is known what the margin that moves soonest would
+/// have got, as many as are needed.
+fn judged<'a>(artefact: &Artefact, cases: &'a [Case]) -> Vec<&'a Case> {
+    let margin =
+        Margin { errors: ERRORS[0], least: LEAST[0], share: SHARE[0], proof: PROOF[0], ..Margin::default() };
+    let learned = Learned::new(Artefact { margin, ..artefact.clone() });
+    let known = |case: &&Case| !case.outcomes[choice(&learned, &case.snapshot)].is_nan();
+    let known: Vec<&Case> = cases.iter().filter(known).collect();
+    let step = known.len().div_ceil(CASES).max(1);
+    known.into_iter().step_by(step).collect()
+}
+
+/// The place of the candidate that a model takes.
+fn choice(learned: &Learned, snapshot: &Snapshot) -> usize {
+    let chosen = learned.choice(snapshot).map(|(route, _)| route);
+    let route = chosen.or_else(|| learned.rule_choice(snapshot));
+    route.and_then(|route| place(snapshot, &route)).unwrap_or(0)
+}
+
 fn best(artefact: &Artefact, cases: &[&Case], groups: usize, most: f64) -> (Verdict, Margin) {
     let mut best: Option<(Verdict, Margin)> = None;
     for margin in grid() {
         let learned = Learned::new(Artefact { margin, ..artefact.clone() });
-        let verdict = Verdict::of(cases, groups, |snapshot| {
-            let chosen = learned.choice(snapshot).map(|(route, _)| route);
-            let route = chosen.or_else(|| learned.rule_choice(snapshot));
-            route.and_then(|route| place(snapshot, &route)).unwrap_or(0)
-        });
+        let verdict = Verdict::of(cases, groups, |snapshot| choice(&learned, snapshot));
         let better = match &best {
             None => true,
             Some((before, _)) => {
@@ -131,4 +142,31 @@ fn grid() -> impl Iterator<Item = Margin> {
 
 fn place(snapshot: &Snapshot, route: &aire_types::RouteId) -> Option<usize> {
     snapshot.candidates.iter().position(|candidate| candidate.route == *route)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::{Dataset, Plan};
+
+    #[test]
+    fn every_margin_is_tried_on_the_same_questions() {
+        let plan = Plan { questions: 600, synthetic: 1, nodes: 12, ..Plan::default() };
+        let mut cases = Dataset::gather(&[], None, &plan, |_| ()).cases;
+        cases.retain(|case| case.snapshot.candidates.len() > 1);
+        for (number, case) in cases.iter_mut().enumerate() {
+            (case.group, case.direct) = (0, 100.0);
+            case.outcomes.fill(50.0);
+            case.outcomes[1] = if number % 2 == 0 { f32::NAN } else { 50.0 };
+        }
+        cases.truncate(cases.len() / 2 * 2);
+        let all: Vec<&Case> = cases.iter().collect();
+        let verdict = Verdict::of(&all, 1, |_| 1);
+        assert!((verdict.saved - 0.25).abs() < 1e-9, "what is unknown is direct: {verdict:?}");
+
+        let artefact = Artefact::untrained("none");
+        let before = judged(&artefact, &cases).len();
+        cases.iter_mut().for_each(|case| case.outcomes.fill(f32::NAN));
+        assert!(before > 0 && judged(&artefact, &cases).is_empty());
+    }
 }
