@@ -44,7 +44,7 @@ fn told(asked: &Train, trained: &Trained) -> String {
     format!(
         "model {name} in {}, report in {}\n\
          rows: {} to fit, {} to validate; loss {:.4}, {:.4} untrained\n\
-         validation: saves {} of direct's round trips, harms {} (rule: {}, {})\n\
+         in-sample, as the margin was chosen on the same questions: saves {} of direct's round trips, harms {} (rule: {}, {})\n\
          signed with {} ({made}); agents that trust this public key take it:\n{public_key}\n",
         asked.out.display(),
         report.display(),

@@ -132,6 +132,12 @@ pub enum Error {
         /// Which.
         path: PathBuf,
     },
+    /// The report would replace the model.
+    #[error("{path} is where the report goes: name the model otherwise, FILE.model for one")]
+    Report {
+        /// Which.
+        path: PathBuf,
+    },
     /// Agents evaluate one shape only.
     #[error("agents cannot load a network with hidden layers {units:?}: they have two of 32")]
     Shape {

@@ -109,9 +109,10 @@ impl Account<'_> {
 
     fn calibration(&self, text: &mut String) {
         text.push_str(
-            "## Calibration\nShare of the gains of the validation part at or below each quantile.\n\n",
+            "## Calibration\nShare of the gains of the validation part at or below each quantile. The shift was chosen on the same rows, \
+             so the last column is in-sample.\n\n",
         );
-        text.push_str("| quantile | as learned | shift | as shipped |\n|---|---|---|---|\n");
+        text.push_str("| quantile | as learned | shift | as shipped (in-sample) |\n|---|---|---|---|\n");
         let [before, after] = &self.coverage;
         for ((before, after), shift) in before.iter().zip(after).zip(self.calibration.shift) {
             let _ = writeln!(text, "| {} | {:.3} | {shift:+.4} | {:.3} |", before.0, before.1, after.1);
@@ -121,7 +122,8 @@ impl Account<'_> {
 
     fn margin(&self, text: &mut String) {
         let Chosen { margin, model, rule, untrained } = self.chosen;
-        text.push_str("## Margin\nChosen on the questions of the validation part: most saved with at most 2 % harmed, or no more than the rule.\n\n");
+        text.push_str("## Margin\nChosen on the questions of the validation part: most saved with at most 2 % harmed, or no more than the rule; all figures are \
+             of these same questions (in-sample).\n\n");
         text.push_str("| policy | saved of direct | harmed > 10 % | relayed | errors | least | share | proof |\n|---|---|---|---|---|---|---|---|\n");
         let mut row = |name: &str, verdict: &Verdict, margin: &aire_brain::Margin| {
             let Verdict { saved, harmed, relayed } = verdict;

@@ -64,20 +64,6 @@ impl Rows {
         self.groups.push(row.group);
     }
 
-    /// Adds all rows of `other`.
-    ///
-    /// # Panics
-    /// Where the widths differ.
-    pub fn extend(&mut self, other: &Rows) {
-        assert_eq!(self.width, other.width, "rows of one schema");
-        self.features.extend_from_slice(&other.features);
-        self.promises.extend_from_slice(&other.promises);
-        self.spreads.extend_from_slice(&other.spreads);
-        self.gains.extend_from_slice(&other.gains);
-        self.weights.extend_from_slice(&other.weights);
-        self.groups.extend_from_slice(&other.groups);
-    }
-
     /// How many.
     pub const fn len(&self) -> usize {
         self.gains.len()

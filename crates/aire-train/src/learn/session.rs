@@ -68,6 +68,10 @@ const LEAST_ROWS: [usize; 2] = [200, 50];
 pub fn train(request: &Request) -> Result<Trained, Error> {
     let begun = Instant::now();
     let name = name_of(&request.out)?;
+    let report = request.out.with_extension("md");
+    if request.out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md")) {
+        return Err(Error::Report { path: request.out.clone() });
+    }
     if let Some(dir) = &request.resume {
         Checkpoint::find(dir, NETWORK)?;
     }
@@ -108,7 +112,6 @@ pub fn train(request: &Request) -> Result<Trained, Error> {
         name: &name,
         took_s: begun.elapsed().as_secs_f64(),
     };
-    let report = request.out.with_extension("md");
     write(&report, account.markdown().as_bytes())?;
     Ok(Trained {
         name,

@@ -49,3 +49,14 @@ fn what_cannot_be_is_said_before_anything_is_trained() {
     assert!(matches!(columns(&["colour".into()]), Err(Error::Feature { .. })));
     assert_eq!(columns(&["gain".into(), "age".into()]).unwrap(), [0, 12]);
 }
+
+#[test]
+fn a_model_is_not_written_where_its_report_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["x.md", "x.MD"] {
+        let request = Request { out: dir.path().join(name), ..small(dir.path()) };
+        let error = train(&request).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("FILE.model"), "{error}");
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
