@@ -67,7 +67,9 @@ impl Crowd {
     /// Takes the strain of the path in use in, and says how much of a crowd is remembered.
     pub(crate) fn feel(&mut self, tuning: &HerdTuning, snapshot: &Snapshot) -> f64 {
         let passed = snapshot.at.since(self.at).as_secs_f64() / HALF_LIFE.as_secs_f64();
-        let strained = used(snapshot).map_or(0.0, |used| tuning.strained(used));
+        // what was never measured says nothing of others: at first every agent is on such a path
+        let measured = used(snapshot).filter(|used| used.is_none_or(|used| used.rtt_ms.count > 0));
+        let strained = measured.map_or(0.0, |used| tuning.strained(used));
         self.felt = (self.felt * (-passed).exp2()).max(strained * strained);
         self.at = snapshot.at;
         self.felt

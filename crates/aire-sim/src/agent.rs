@@ -13,6 +13,8 @@ use crate::simulation::Heard;
 
 /// How often payload is reported to the brain and rates wander.
 const REPORT: Duration = Duration::from_secs(1);
+/// A flow that has no path yet is wanted for so long; one that has renews that by its payload.
+const WANTED: Duration = Duration::from_secs(600);
 
 /// What makes an agent.
 pub struct AgentConfig {
@@ -170,6 +172,7 @@ impl Agent {
         }
         for index in 0..self.flows.len() {
             if self.flows[index].path().is_none() {
+                self.brain.handle_interest(at, &self.flows[index].instance.app, at + WANTED);
                 self.steer(at, index, network);
             }
         }

@@ -75,8 +75,9 @@ impl Control {
         self.pump(now);
     }
 
-    /// Asks for the order of the paths to an instance.
+    /// Streams ask for the order of the paths to an instance.
     pub(crate) fn rank(&mut self, now: Time, instance: &Instance, class: Class) {
+        self.brain.steer(now, instance, class);
         let paths = self.brain.rank_paths(now, instance, class);
         self.effects.push(Effect::Ranking { instance: instance.clone(), class, paths });
         self.pump(now);

@@ -51,7 +51,7 @@ impl Control {
         if self.history.is_none() {
             return;
         }
-        let decision = self.brain.steer(now, &route.instance, class);
+        let decision = self.brain.decision(now, &route.instance, class);
         let cost = |ranked: Option<&Ranked>| ranked.map_or(f32::INFINITY, |ranked| ranked.cost as f32);
         let ranked = |path: &Path| decision.ranking.iter().find(|ranked| ranked.route.path == *path);
         let choice = Choice {

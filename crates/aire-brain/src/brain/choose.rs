@@ -51,12 +51,19 @@ impl Brain {
 
     /// The best path to `instance` for running streams. Renews interest in its app.
     pub fn steer(&mut self, now: Time, instance: &Instance, class: Class) -> Arc<Decision> {
-        self.steered(now, instance, class).0
+        self.renew_interest(now, &instance.app);
+        self.decided(now, instance, class).0
+    }
+
+    /// What is decided for `instance`, without a sign that anybody wants it.
+    pub fn decision(&mut self, now: Time, instance: &Instance, class: Class) -> Arc<Decision> {
+        self.decided(now, instance, class).0
     }
 
     /// The paths to `instance` for the circuit pool: usable ones, best first, the standby, and what is left when nothing answers.
+    /// Renews no interest: whoever follows an [`Output::Rerank`] asks this, too.
     pub fn rank_paths(&mut self, now: Time, instance: &Instance, class: Class) -> RankedPaths {
-        let decision = self.steer(now, instance, class);
+        let decision = self.decision(now, instance, class);
         let usable = decision.ranking.iter().filter(|ranked| ranked.ineligible.is_none());
         let paths = usable.map(|ranked| ranked.route.path.clone()).collect();
         let silent =
@@ -82,8 +89,7 @@ impl Brain {
         })
     }
 
-    fn steered(&mut self, now: Time, instance: &Instance, class: Class) -> (Arc<Decision>, Arc<Snapshot>) {
-        self.renew_interest(now, &instance.app);
+    fn decided(&mut self, now: Time, instance: &Instance, class: Class) -> (Arc<Decision>, Arc<Snapshot>) {
         if !self.destinations.contains_key(instance) {
             self.track(now, instance.clone());
         }
@@ -122,7 +128,7 @@ impl Brain {
         }
         match open.as_slice() {
             [] => self.nothing(now, app, class),
-            [one] => self.steered(now, one, class),
+            [one] => self.decided(now, one, class),
             _ => {
                 let cached = self.apps.get(app).and_then(|state| state.placements.get(&class));
                 if let Some(placement) = cached.filter(|placement| !placement.stale) {
@@ -142,7 +148,7 @@ impl Brain {
         instances: &[Instance],
     ) -> (Arc<Decision>, Arc<Snapshot>) {
         for instance in instances {
-            self.steered(now, instance, class);
+            self.decided(now, instance, class);
         }
         let before = self.apps.get(app).and_then(|state| state.placements.get(&class)?.instance.clone());
         let choice =

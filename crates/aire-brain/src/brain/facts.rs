@@ -111,7 +111,12 @@ impl Brain {
             return self.missed(now, route, source);
         }
         self.tell_scouts(route, sample, source);
-        let Some(state) = self.route_mut(route) else { return };
+        if source == Source::Payload && self.instances.contains_key(&route.instance) {
+            self.renew_interest(now, &route.instance.app);
+        }
+        // streams run where they run; a probe of a route that was dropped since does not bring it back
+        let state = if source == Source::Payload { self.route_or_new(route) } else { self.route_mut(route) };
+        let Some(state) = state else { return };
         let revived = state.add(now, sample, source);
         if let Some(destination) = self.destinations.get_mut(&route.instance) {
             destination.hear(now, &route.path, sample, source);
@@ -120,9 +125,6 @@ impl Brain {
             self.answered_at = now;
             self.blame(now);
         }
-        if source == Source::Payload {
-            self.renew_interest(now, &route.instance.app);
-        }
         self.life_changed(now, route, revived, false);
     }
 
@@ -130,7 +132,8 @@ impl Brain {
     /// seen when the next answer comes, from wherever.
     fn missed(&mut self, now: Time, route: &RouteId, source: Source) {
         let answered_at = self.answered_at;
-        let Some(state) = self.route_mut(route) else { return };
+        let state = if source == Source::Payload { self.route_or_new(route) } else { self.route_mut(route) };
+        let Some(state) = state else { return };
         state.miss();
         let to_blame = answered_at > state.evidence.at();
         let silent = to_blame && state.falls_silent(now);
@@ -187,8 +190,9 @@ impl Brain {
     /// The probe `id` was answered after `rtt`. A late answer to a probe that was given up is dropped.
     pub fn handle_echo(&mut self, now: Time, id: u64, rtt: Duration) {
         let Some(flight) = self.prober.land(id) else { return };
-        let Some(state) = self.route_mut(&flight.route) else { return };
-        state.flights.retain(|(other, _)| *other != id);
+        if let Some(state) = self.route_mut(&flight.route) {
+            state.flights.retain(|(other, _)| *other != id);
+        }
         self.handle_sample(now, &flight.route, Sample::Rtt(rtt), Source::Probe);
         self.prober.due_at = self.prober.due_at.min(now);
     }
@@ -234,7 +238,7 @@ impl Brain {
 
     /// The leave loop found the route dead.
     pub fn handle_dead(&mut self, now: Time, route: &RouteId) {
-        let Some(state) = self.route_mut(route) else { return };
+        let Some(state) = self.route_or_new(route) else { return };
         let news = !state.silent;
         state.die();
         self.life_changed(now, route, false, news);
@@ -243,7 +247,7 @@ impl Brain {
     /// The leave loop left the route; it may come back after `dwell`. Where the streams went to something else than
     /// the standby, [`Brain::handle_current`] follows at once.
     pub fn handle_left(&mut self, now: Time, route: &RouteId, dwell: Duration) {
-        let Some(state) = self.route_mut(route) else { return };
+        let Some(state) = self.route_or_new(route) else { return };
         state.leave(now, dwell);
         self.disturb(now, &route.instance);
     }

@@ -173,6 +173,11 @@ impl Brain {
     }
 
     fn route_mut(&mut self, route: &RouteId) -> Option<&mut Route> {
+        self.destinations.get_mut(&route.instance)?.routes.get_mut(&route.path)
+    }
+
+    /// The same for routes that carry streams: they are looked at even where nobody proposed them.
+    fn route_or_new(&mut self, route: &RouteId) -> Option<&mut Route> {
         let destination = self.destinations.get_mut(&route.instance)?;
         if !destination.routes.contains_key(&route.path) && destination.routes.len() < ROUTES {
             destination.routes.insert(route.path.clone(), Route::new());

@@ -240,7 +240,9 @@ impl Evidence {
             measured.rtt = Estimate { count: measured.rtt.count, ..rtt };
         }
         let loss = self.claimed().loss.estimate(now, 0, Source::Claimed);
-        if loss.value > measured.loss.value {
+        // claims of nobody, or of no loss, amount to the prior, which many clean packets are better than
+        let lossy = loss.count > 0 && self.claimed().loss.any_lost();
+        if lossy && loss.value > measured.loss.value {
             measured.loss = Estimate { count: measured.loss.count, ..loss };
         }
         let bandwidth = self.claimed().bandwidth.estimate(Source::Claimed);
@@ -323,6 +325,19 @@ mod tests {
         let mut lossy = fed(Source::Probe, 40, 10);
         lossy.add(Time::from_millis(1000), Sample::Packets { sent: 400, lost: 12 }, Source::Payload);
         assert!(lossy.measured(Time::from_millis(1000), 0, None).loss.value > 0.028);
+    }
+
+    #[test]
+    fn clean_packets_are_clean_where_nobody_claims_a_loss() {
+        let mut evidence = fed(Source::Probe, 40, 10);
+        let now = Time::from_millis(1000);
+        evidence.add(now, Sample::Packets { sent: 500, lost: 0 }, Source::Payload);
+        assert!(evidence.measured(now, 0, None).loss.value < 1e-4);
+        evidence.add(now, Sample::Packets { sent: 2, lost: 0 }, Source::Claimed);
+        evidence.add(now, rtt(40), Source::Claimed);
+        assert!(evidence.measured(now, 0, None).loss.value < 1e-4);
+        evidence.add(now, Sample::Packets { sent: 98, lost: 5 }, Source::Claimed);
+        assert!(evidence.measured(now, 0, None).loss.value > 0.04);
     }
 
     #[test]

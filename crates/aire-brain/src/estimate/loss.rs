@@ -50,6 +50,10 @@ impl Loss {
         Loss { sent: a.sent + b.sent, lost: a.lost + b.lost, at: a.at.max(b.at) }
     }
 
+    pub(crate) fn any_lost(&self) -> bool {
+        self.lost > 0.0
+    }
+
     pub(crate) fn count(&self) -> f64 {
         self.sent
     }

@@ -105,6 +105,53 @@ fn nobody_asks_nobody_probes() {
 }
 
 #[test]
+fn who_follows_decisions_does_not_renew_interest() {
+    let mut world = mesh(2, 20);
+    world.brain.handle_interest(world.now, &app(), world.now + Duration::from_secs(30));
+    let mut followed = 0;
+    for _ in 0..60 {
+        world.seconds(1);
+        for instance in std::mem::take(&mut world.reranked) {
+            followed += 1;
+            world.brain.rank_paths(world.now, &instance, Class::Interactive);
+            world.brain.decision(world.now, &instance, Class::Interactive);
+        }
+    }
+    assert!(followed > 0);
+    let asked = world.probes;
+    world.seconds(60);
+    assert_eq!(world.probes, asked, "interest has lapsed");
+}
+
+#[test]
+fn a_relay_whose_probe_is_under_way_while_it_is_dropped_does_not_come_back() {
+    let mut world = World::star(9, link(150.0), &[("r1", link(60.0))]);
+    world.want();
+    world.brain.handle_timeout(world.now);
+    let mut flights = Vec::new();
+    while let Some(output) = world.brain.poll_output() {
+        if let Output::Probe { id, route } = output {
+            flights.push((id, route));
+        }
+    }
+    let over: Vec<_> = flights.into_iter().filter(|(_, route)| !route.path.is_direct()).collect();
+    assert!(!over.is_empty());
+    world.relays.clear();
+    world.publish();
+    world.instances[0].draining = true;
+    let order = aire_types::Override { direct_only: true, ..Default::default() };
+    world.brain.set_override(world.now, &app(), order);
+    world.seconds(2);
+    for (id, route) in over {
+        world.brain.handle_echo(world.now, id, Duration::from_millis(60));
+        world.brain.handle_refused(world.now, &route, aire_brain::Refusal::Capacity);
+        world.brain.handle_leased(world.now, &route, Time::NEVER);
+    }
+    let decision = world.brain.decision(world.now, &at("d"), Class::Interactive);
+    assert!(decision.ranking.iter().all(|ranked| ranked.route.path.is_direct()), "{:?}", decision.ranking);
+}
+
+#[test]
 fn usual_destinations_are_known_before_they_are_asked_for() {
     let mut world = World::star(3, link(240.0), &[("r1", link(60.0))]);
     let profile = AppProfile { destinations: [(app(), 10.0)].into(), ..AppProfile::default() };
@@ -158,7 +205,7 @@ fn a_large_portfolio_is_renewed_but_keeps_what_is_good() {
     for _ in 0..120 {
         world.seconds(30);
         let decision = world.brain.steer(world.now, &at("d"), Class::Interactive);
-        assert!(decision.ranking.len() <= 10, "{}", decision.ranking.len());
+        assert!(decision.ranking.len() <= 9, "{}", decision.ranking.len());
         seen.extend(decision.ranking.iter().map(|ranked| ranked.route.path.clone()));
     }
     assert!(seen.len() > 50, "only {} relays were looked at in an hour", seen.len());

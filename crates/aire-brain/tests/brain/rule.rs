@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::world::{Link, World, app, at, instance_info, link, node, route, via};
-use aire_brain::{Event, Refusal, Sample};
+use aire_brain::{Event, HerdTuning, Refusal, Rule, Sample};
 use aire_types::{AppProfile, Class, Ineligible, Override, Path, SecurityLevel, Source, Time};
 
 const INTERACTIVE: Class = Class::Interactive;
@@ -206,6 +206,31 @@ fn risk_is_a_cost_and_above_the_ceiling_a_wall() {
     turned.relays[1].risk = f64::NAN;
     turned.publish();
     assert_eq!(turned.path(INTERACTIVE), Path::DIRECT);
+}
+
+#[test]
+fn who_is_alone_takes_what_is_better_within_seconds_also_with_learned_herd_control() {
+    let mut seconds = Vec::new();
+    for seed in 0..64 {
+        let mut world = World::star(seed, link(240.0), &[("r1", link(260.0))]);
+        let policy = Rule { herd: HerdTuning::LEARNED, ..Rule::default() };
+        world.brain.set_policy(world.now, Box::new(policy));
+        world.relays[0].rtt_ms = Some(130.0);
+        world.publish();
+        world.want();
+        world.seconds(60);
+        assert_eq!(world.path(INTERACTIVE), Path::DIRECT, "seed {seed}");
+        world.links.insert(via("r1"), link(60.0));
+        world.relays[0].rtt_ms = Some(30.0);
+        world.publish();
+        let taken_after = (1..600).find(|_| {
+            world.seconds(1);
+            world.path(INTERACTIVE) == via("r1")
+        });
+        seconds.push(taken_after.unwrap_or(600));
+    }
+    seconds.sort_unstable();
+    assert!(seconds[32] <= 12 && seconds[58] <= 40, "{seconds:?}");
 }
 
 #[test]
