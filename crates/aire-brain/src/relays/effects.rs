@@ -8,7 +8,12 @@ pub struct Effects {
     to: Vec<f32>,
     sums: Vec<(f64, u32)>,
     error: f32,
+    mean: f32,
 }
+
+/// A leg beyond so many times the usual error of what is expected of it counts as if it were there: whoever claims the most absurd
+/// must not move everybody's forecasts.
+const CUT: f32 = 6.0;
 
 impl Effects {
     /// Knows nothing: every leg is NaN until the first fit.
@@ -18,6 +23,7 @@ impl Effects {
             to: vec![f32::NAN; nodes],
             sums: vec![(0.0, 0); nodes],
             error: 0.0,
+            mean: 0.0,
         }
     }
 
@@ -29,6 +35,11 @@ impl Effects {
         self.sums.resize(nodes, (0.0, 0));
     }
 
+    /// The number stands for another node: nothing is known of its legs until the next fit.
+    pub fn forget(&mut self, node: usize) {
+        (self.from[node], self.to[node]) = (f32::NAN, f32::NAN);
+    }
+
     /// One more sweep over all known legs; `visit` calls back with (from, to, value) for each.
     pub fn sweep(&mut self, visit: impl Fn(&mut dyn FnMut(usize, usize, f32))) {
         let blank = |effects: &[f32]| effects.iter().all(|effect| effect.is_nan());
@@ -38,21 +49,33 @@ impl Effects {
         if blank(&self.from) {
             return;
         }
-        let Effects { from, to, sums, error } = self;
+        let Effects { from, to, sums, error, mean } = self;
+        // before there is an error nothing is beyond it
+        let most = if *error > 0.0 { CUT * *error } else { f32::INFINITY };
         sums.fill((0.0, 0));
-        visit(&mut |i, j, value| add(&mut sums[i], value - to[j]));
+        visit(&mut |i, j, value| add(&mut sums[i], cut(value, from[i] + to[j], most) - to[j]));
         settle(from, sums);
         sums.fill((0.0, 0));
-        visit(&mut |i, j, value| add(&mut sums[j], value - from[i]));
+        visit(&mut |i, j, value| add(&mut sums[j], cut(value, from[i] + to[j], most) - from[i]));
         settle(to, sums);
-        let mut off = (0.0, 0);
-        visit(&mut |i, j, value| add(&mut off, (value - from[i] - to[j]).abs()));
+        let (mut off, mut all) = ((0.0, 0), (0.0, 0));
+        visit(&mut |i, j, value| {
+            let value = cut(value, from[i] + to[j], most);
+            add(&mut off, (value - from[i] - to[j]).abs());
+            add(&mut all, value);
+        });
         *error = (off.0 / f64::from(off.1.max(1))) as f32;
+        *mean = (all.0 / f64::from(all.1.max(1))) as f32;
     }
 
     /// Mean absolute error of the model on the legs that it was fitted to.
     pub fn error(&self) -> f32 {
         self.error
+    }
+
+    /// Mean of the legs that it was fitted to.
+    pub fn mean(&self) -> f32 {
+        self.mean
     }
 
     fn begin(&mut self, visit: &impl Fn(&mut dyn FnMut(usize, usize, f32))) {
@@ -69,11 +92,10 @@ impl Effects {
     pub fn leg(&self, from: usize, to: usize) -> f32 {
         self.from[from] + self.to[to]
     }
+}
 
-    /// What a relay adds by itself: the cheap ones are hubs.
-    pub fn detour(&self, relay: usize) -> f32 {
-        self.from[relay] + self.to[relay]
-    }
+fn cut(value: f32, expected: f32, most: f32) -> f32 {
+    if expected.is_finite() { value.clamp(expected - most, expected + most) } else { value }
 }
 
 fn add(sum: &mut (f64, u32), value: f32) {

@@ -19,12 +19,16 @@ mod plan;
 mod proof;
 mod row;
 mod scout;
+#[cfg(test)]
+mod scout_tests;
 mod telling;
 mod transfer;
+mod weigh;
 
 pub use effects::Effects;
 pub use legs::{Claims, Join, Legs};
 pub use proof::{Proof, Proofs};
 pub use row::{Row, Strength};
-pub use scout::{Promise, Scout, Settings};
+pub use scout::{Scout, Settings};
 pub use transfer::Transfer;
+pub use weigh::Promise;

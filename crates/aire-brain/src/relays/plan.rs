@@ -1,7 +1,7 @@
 //! Whom a scout probes next.
 
 use super::likeness::{Likeness, Sight};
-use super::scout::{MISSED, Outset, better};
+use super::weigh::{MISSED, Outset, better};
 use super::{Claims, Join, Promise, Scout};
 
 /// A path in use is probed again after about so many rounds, however sure it seems.

@@ -88,6 +88,13 @@ impl Proofs {
         }
     }
 
+    /// A probe was answered, but the leg behind the relay is not known from it.
+    pub fn answered(&mut self, relay: usize, to: usize, round: usize) {
+        if let Some(proof) = self.by_destination[to].iter_mut().find(|proof| proof.relay == relay) {
+            (proof.round, proof.missed) = (round, 0);
+        }
+    }
+
     /// Claims about legs behind `relay` came true in own probes, to whichever destinations: its other claims are believed until
     /// they are probed.
     pub fn trusts(&self, relay: usize) -> bool {

@@ -7,8 +7,10 @@ const MEMORY: f32 = 256.0;
 /// The best of many forecasts is a lucky one: who chooses among relays needs so much more of the prior than who forecasts
 /// one leg.
 const CHOICE: f32 = 4.0;
-/// What history found counts as at most so many own samples.
+/// What history found counts as at most so many own samples, and no more are remembered.
 const INHERITED: f64 = 65536.0;
+/// A prior of more than so many times the own average is absurd.
+const ABSURD: f32 = 4.0;
 /// Fewer samples say nothing of how a leg moves about its average.
 const SETTLED: f32 = 16.0;
 
@@ -33,12 +35,18 @@ impl Strength {
         if !(prior.is_finite() && mean.is_finite() && measured.is_finite()) {
             return;
         }
-        let size = f64::from(prior.abs());
+        // whatever others made of the prior: the own average bounds what it can cost
+        let size = f64::from(prior.abs().min(ABSURD * mean.abs()));
         for (loss, strength) in self.losses.iter_mut().zip(STRENGTHS) {
             let error = f64::from(measured - shrunk(prior, mean, count, strength));
             *loss += (error * error).min(size * error.abs());
         }
         self.samples += 1.0;
+        if self.samples > INHERITED {
+            let keep = INHERITED / self.samples;
+            self.losses.iter_mut().for_each(|loss| *loss *= keep);
+            self.samples = INHERITED;
+        }
     }
 
     /// How many samples the prior counts for; none before there is evidence, as what is told then would be the prior alone.

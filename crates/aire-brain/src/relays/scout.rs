@@ -3,17 +3,14 @@ use aire_types::Random;
 use super::row::shrunk;
 use super::{Claims, Effects, Join, Proof, Proofs, Row, Strength, Transfer};
 
-/// A claim is an average itself: it counts for so many own probes more than the prior does.
-const CLAIM: f32 = 64.0;
-/// So many probes in a row without an answer, and a path is not proposed.
-pub(super) const MISSED: u32 = 2;
-/// For so many rounds a new node takes a path on the word of others, where it has measured the first leg itself.
-const PROVISIONAL: usize = 3;
 /// Sweeps of the additive model when it is new.
 const FIRST_SWEEPS: usize = 4;
 /// It is fitted in each of so many rounds, then in one of as many as [`RARELY`]: averages move ever more slowly.
 const OFTEN: usize = 3;
 const RARELY: usize = 4;
+
+/// Round trips are expected to take at least this share of the average one.
+const LEAST: f32 = 0.05;
 
 /// How a [`Scout`] decides.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,29 +31,6 @@ impl Default for Settings {
     fn default() -> Self {
         Settings { margin: 0.01, doubt: 0.04, keep: 0.4, shrink: true, adapt: true }
     }
-}
-
-/// What a path over one relay promises.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Promise {
-    /// The relay.
-    pub relay: usize,
-    /// Expected value of the path, in the unit of the legs.
-    pub path: f32,
-    /// Gain over what is expected of direct, relative to direct.
-    pub gain: f32,
-    /// Own probes of it were answered.
-    pub proven: bool,
-    /// Somebody measured each of its legs; else one is guessed.
-    pub known: bool,
-}
-
-/// Where all paths to one destination are weighed from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outset {
-    pub(super) to: usize,
-    pub(super) direct: f32,
-    pub(super) strength: f32,
 }
 
 /// Everything about relays at one node: what it measured, what that and the claims of others promise, and whom to probe next.
@@ -121,6 +95,7 @@ impl Scout {
     /// The number stands for another node from now on: nothing is known of that one.
     pub fn forget(&mut self, node: usize) {
         self.row.forget(node);
+        self.effects.forget(node);
         self.proofs.forget(node);
         self.forecasts[node] = f32::NAN;
         self.votes[node] = 0.0;
@@ -152,8 +127,8 @@ impl Scout {
         let age = round.saturating_sub(*self.begun.get_or_insert(round));
         self.round = round;
         self.prove(direct, probes, claims);
-        let (me, effects) = (self.me, &self.effects);
-        self.row.observe(direct, |to| effects.leg(me, to));
+        let (me, join, effects) = (self.me, self.join, &self.effects);
+        self.row.observe(direct, |to| expected(effects, join, me, to));
         if age < OFTEN || age.is_multiple_of(RARELY) {
             self.fit(if first { FIRST_SWEEPS } else { 1 }, claims);
         }
@@ -187,6 +162,11 @@ impl Scout {
         for (relay, to, value) in probes.iter().copied() {
             let now = direct.get(relay).copied().filter(|leg| leg.is_finite());
             let first = now.unwrap_or(self.first(relay, claims));
+            if self.join == Join::Sum && first.is_nan() && value.is_finite() {
+                // how much of it lies behind the relay is open
+                self.proofs.answered(relay, to, self.round);
+                continue;
+            }
             let (leg, claimed) = match self.join {
                 Join::Sum => ((value - first).max(value * 0.01), claims.leg(relay, to)),
                 // the path is what is measured: which leg was the narrow one stays open
@@ -196,7 +176,7 @@ impl Scout {
         }
     }
 
-    /// The additive model of all legs that somebody knows anything of; own measurements stand in for claims about us.
+    /// The additive model of all legs that somebody worth believing knows anything of; own measurements stand in for claims about us.
     fn fit(&mut self, sweeps: usize, claims: &impl Claims) {
         let (me, row, proofs, nodes) = (self.me, &self.row, &self.proofs, self.forecasts.len());
         let join = self.join;
@@ -206,14 +186,16 @@ impl Scout {
                 known.push((from as u32, to as u32, leg));
             }
         };
-        for from in 0..nodes {
+        for from in (0..nodes).filter(|from| proofs.believes(*from)) {
             for to in (0..nodes).filter(|to| *to != from) {
                 note(from, to, if from == me { row.mean(to) } else { claims.leg(from, to) });
             }
         }
         if join == Join::Sum {
             for to in 0..nodes {
-                let own = proofs.towards(to).iter().filter(|proof| claims.leg(proof.relay, to).is_nan());
+                let unsaid =
+                    |proof: &&Proof| !proofs.believes(proof.relay) || claims.leg(proof.relay, to).is_nan();
+                let own = proofs.towards(to).iter().filter(unsaid);
                 own.for_each(|proof| note(proof.relay, to, proof.leg));
             }
         }
@@ -224,7 +206,7 @@ impl Scout {
         }
     }
 
-    fn forecast(&mut self) {
+    pub(super) fn forecast(&mut self) {
         for to in 0..self.forecasts.len() {
             self.forecasts[to] = if self.row.count(to) == 0.0 {
                 f32::NAN
@@ -237,7 +219,7 @@ impl Scout {
     }
 
     fn own_forecast(&self, to: usize) -> f32 {
-        let prior = self.effects.leg(self.me, to);
+        let prior = expected(&self.effects, self.join, self.me, to);
         if self.settings.adapt {
             return self.row.forecast(to, prior);
         }
@@ -247,11 +229,6 @@ impl Scout {
     /// What is expected of the own direct leg to `to` and worth telling others; NaN where it was never measured.
     pub fn leg(&self, to: usize) -> f32 {
         self.forecasts[to]
-    }
-
-    /// How much of a deviation lasts until a decision counts, 0 to 1.
-    pub fn persistence(&self) -> f32 {
-        if self.settings.adapt { self.row.persistence() } else { 0.0 }
     }
 
     /// How many samples the prior counts for.
@@ -268,190 +245,11 @@ impl Scout {
         let strength = self.strength();
         self.settings.margin + self.settings.doubt * strength / (strength + 64.0)
     }
-
-    /// What is expected of direct: the own forecast, at a new node what its neighbours see; NaN where neither is known.
-    pub fn direct(&self, to: usize, claims: &impl Claims) -> f32 {
-        let own = self.own(to);
-        match &self.transfer {
-            Some(transfer) if own.is_nan() => transfer.leg(to, claims),
-            _ => own,
-        }
-    }
-
-    /// What the path over `relay` to `to` promises; `None` where a leg is unknown.
-    pub fn promise(&self, relay: usize, to: usize, claims: &impl Claims) -> Option<Promise> {
-        let said = [claims.leg(relay, to), claims.leg(to, relay)].into_iter().find(|leg| leg.is_finite());
-        let view = Outset { to, direct: self.direct(to, claims), strength: self.strength() };
-        let (first, said) = (self.first(relay, claims), said.unwrap_or(f32::NAN));
-        self.weigh(view, relay, self.proofs.of(relay, to), first, said)
-    }
-
-    pub(super) fn weigh(
-        &self,
-        Outset { to, direct, strength }: Outset,
-        relay: usize,
-        proof: Option<&Proof>,
-        first: f32,
-        said: f32,
-    ) -> Option<Promise> {
-        if relay == to || relay == self.me {
-            return None;
-        }
-        let proof = proof.filter(|proof| proof.count > 0.0);
-        let (second, said) = self.second(relay, to, strength, proof, said);
-        let path = match (self.join, proof) {
-            (Join::Least, Some(proof)) => proof.leg,
-            _ => self.join.path(first, second),
-        };
-        let (gain, proven) = (self.join.gain(direct, path), proof.is_some());
-        gain.is_finite().then_some(Promise { relay, path, gain, proven, known: said || proven })
-    }
-
-    fn first(&self, relay: usize, claims: &impl Claims) -> f32 {
-        let own = self.own(relay);
-        if own.is_nan() && self.proofs.believes(relay) { claims.leg(relay, self.me) } else { own }
-    }
-
-    /// The own forecast, before the first round what was measured earlier.
-    fn own(&self, to: usize) -> f32 {
-        let own = self.forecasts[to];
-        if own.is_nan() { self.row.mean(to) } else { own }
-    }
-
-    /// The leg behind the relay: what is `said` of it, else the additive model with doubt; moved
-    /// towards what own probes showed. And whether anybody said something.
-    fn second(
-        &self,
-        relay: usize,
-        to: usize,
-        strength: f32,
-        proof: Option<&Proof>,
-        said: f32,
-    ) -> (f32, bool) {
-        let said = Some(said).filter(|said| said.is_finite() && self.proofs.believes(relay));
-        let (prior, strength) = match said {
-            Some(leg) => (leg, strength + CLAIM),
-            // the best of many guesses is a lucky one: without proof a guess is held worse by its usual error
-            None => match (proof, self.join) {
-                (None, Join::Sum) => (self.effects.leg(relay, to) + self.effects.error(), strength),
-                _ => (self.effects.leg(relay, to), strength),
-            },
-        };
-        let leg = proof.map_or(prior, |proof| shrunk(prior, proof.leg, proof.count, strength));
-        (leg, said.is_some())
-    }
-
-    /// Which relay to use towards `to`, `None` for direct; `current` is what is used now. A path that was not probed end to end is
-    /// proposed where claims about its relay came true elsewhere, and by a node that is new.
-    pub fn choose(
-        &self,
-        to: usize,
-        current: Option<usize>,
-        relays: &[usize],
-        claims: &impl Claims,
-    ) -> Option<usize> {
-        let view = Outset { to, direct: self.direct(to, claims), strength: self.strength() };
-        let mut said = vec![f32::NAN; self.forecasts.len()];
-        claims.towards(to, &mut said);
-        let weigh = |relay: usize| {
-            self.weigh(view, relay, self.proofs.of(relay, to), *self.first.get(relay)?, said[relay])
-        };
-        let answers = |proof: &&Proof| proof.count > 0.0 && proof.missed < MISSED;
-        let proven = self.proofs.towards(to).iter().filter(answers);
-        let proven = proven.filter_map(|proof| weigh(proof.relay)).max_by(better);
-        let current = current.and_then(weigh).filter(|promise| promise.known);
-        let best = [proven, self.believed(view, relays, said)].into_iter().flatten().max_by(better);
-        // where direct itself is a guess, the guess is as often too good as too bad
-        let margin = if self.own(to).is_nan() { 0.0 } else { self.margin() };
-        if let Some(current) = current {
-            let held = current.gain > margin * self.settings.keep;
-            let beaten = best.is_some_and(|best| best.gain > current.gain + margin * self.settings.keep);
-            if held && !beaten {
-                return Some(current.relay);
-            }
-        }
-        best.filter(|best| best.gain > margin).map(|best| best.relay)
-    }
-
-    /// The best path without own proof that is taken on the word of others.
-    fn believed(&self, view: Outset, relays: &[usize], mut said: Vec<f32>) -> Option<Promise> {
-        for proof in self.proofs.towards(view.to).iter().filter(|proof| proof.count > 0.0) {
-            said[proof.relay] = f32::NAN;
-        }
-        let new = self.is_new();
-        let mut best: Option<(usize, f32)> = None;
-        for relay in relays.iter().copied().filter(|relay| *relay != self.me && *relay != view.to) {
-            let path = self.join.path(*self.first.get(relay)?, said[relay]);
-            if path.is_finite()
-                && best.is_none_or(|(_, other)| self.join.better(path, other))
-                && (if new { self.proofs.believes(relay) } else { self.proofs.trusts(relay) })
-            {
-                best = Some((relay, path));
-            }
-        }
-        let (relay, path) = best?;
-        let gain = self.join.gain(view.direct, path);
-        gain.is_finite().then_some(Promise { relay, path, gain, proven: false, known: true })
-    }
-
-    fn is_new(&self) -> bool {
-        let rounds = self.begun.map_or(0, |begun| self.round.saturating_sub(begun));
-        self.transfer.is_some() && rounds < PROVISIONAL
-    }
 }
 
-pub(super) fn better(a: &Promise, b: &Promise) -> std::cmp::Ordering {
-    a.gain.total_cmp(&b.gain).then(b.relay.cmp(&a.relay))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::relays::Legs;
-
-    /// Twenty nodes 100 to 200 ms apart, but 20 ms from node 1; node 2 claims to be as near.
-    fn truth(from: usize, to: usize) -> f32 {
-        match (from.min(to), from.max(to)) {
-            (1, _) | (_, 1) => 20.0,
-            (low, high) => 100.0 + ((high * 37 + low * 61) % 101) as f32,
-        }
-    }
-
-    fn claims() -> Legs {
-        let mut legs = Legs::unknown(20);
-        for from in 0..20 {
-            for to in (0..20).filter(|to| *to != from) {
-                legs.set(from, to, if from == 2 || to == 2 { 5.0 } else { truth(from, to) });
-            }
-        }
-        legs
-    }
-
-    #[test]
-    fn the_hub_is_found_within_half_a_probe_and_a_liar_gains_nothing() {
-        let (legs, destinations) = (claims(), (3..20).collect::<Vec<_>>());
-        let relays: Vec<usize> = (1..20).collect();
-        let mut scout = Scout::new(0, 20, 1, Join::Sum, Settings::default(), 7);
-        let mut plan = Vec::new();
-        for round in 0..12 {
-            let direct: Vec<f32> = (0..20).map(|to| if to == 0 { f32::NAN } else { truth(0, to) }).collect();
-            let value = |relay: usize, to: usize| truth(0, relay) + truth(relay, to);
-            let probes: Vec<_> = plan.iter().map(|(relay, to)| (*relay, *to, value(*relay, *to))).collect();
-            scout.observe(round, &direct, &probes, &legs);
-            plan = scout.plan(&destinations, |_| None, &relays, 8, &legs);
-            assert!(plan.len() <= 8);
-        }
-        let over = |to: &usize| scout.choose(*to, None, &relays, &legs);
-        let hub = destinations.iter().filter(|to| over(to) == Some(1)).count();
-        assert_eq!(hub, destinations.len());
-    }
-
-    #[test]
-    fn without_any_word_or_probe_the_path_is_direct() {
-        let mut scout = Scout::new(0, 20, 1, Join::Sum, Settings::default(), 7);
-        let relays: Vec<usize> = (1..20).collect();
-        let direct: Vec<f32> = (0..20).map(|to| if to == 0 { f32::NAN } else { truth(0, to) }).collect();
-        scout.observe(0, &direct, &[], &Legs::unknown(20));
-        assert!(relays.iter().all(|to| scout.choose(*to, None, &relays, &Legs::unknown(20)).is_none()));
-    }
+/// What the additive model expects of a leg; NaN before its first fit. Of two hubs among long legs it would make a round trip below
+/// nothing, over which every path promises most that is longest.
+pub(super) fn expected(effects: &Effects, join: Join, from: usize, to: usize) -> f32 {
+    let (leg, least) = (effects.leg(from, to), LEAST * effects.mean());
+    if join == Join::Sum && leg < least { least } else { leg }
 }

@@ -24,11 +24,6 @@ impl Transfer {
         Transfer { nearest, offsets }
     }
 
-    /// The nearest nodes with their distances, nearest first.
-    pub fn nearest(&self) -> &[(usize, f32)] {
-        &self.nearest
-    }
-
     /// What the direct leg to `to` should be; NaN where none of them knows.
     pub fn leg(&self, to: usize, claims: &impl Claims) -> f32 {
         let (mut sum, mut weights) = (0.0, 0.0);
@@ -84,7 +79,7 @@ mod tests {
         let seen: Vec<(usize, f32)> =
             (0..100).step_by(10).map(|at| (at, 5.0 + (50.2 - at as f32).abs())).collect();
         let transfer = Transfer::new(&seen, 0..100, &legs);
-        assert!(transfer.nearest().iter().all(|(node, _)| node.abs_diff(50) <= 3), "{transfer:?}");
+        assert!(transfer.nearest.iter().all(|(node, _)| node.abs_diff(50) <= 3), "{transfer:?}");
         assert!((transfer.leg(90, &legs) - 44.8).abs() < 3.0);
         assert!(Transfer::new(&[], 0..100, &legs).leg(90, &legs).is_nan());
     }

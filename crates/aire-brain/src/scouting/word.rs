@@ -1,5 +1,8 @@
 use crate::relays::Claims;
 
+/// No leg takes longer, milliseconds.
+const LONGEST_MS: f64 = 60_000.0;
+
 /// What others say of their direct legs, and what legs to us should be that nobody measured. By number, milliseconds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Word {
@@ -30,10 +33,10 @@ impl Word {
         self.guesses[node] = f32::NAN;
     }
 
-    /// `from` says that its leg to `to` takes `ms`. What is no positive number is not said.
+    /// `from` says that its leg to `to` takes `ms`. What is no positive number, or absurd, is not said.
     pub(super) fn say(&mut self, from: usize, to: usize, ms: f64) {
-        let ms = ms as f32;
-        self.said[from * self.nodes + to] = if ms.is_finite() && ms > 0.0 { ms } else { f32::NAN };
+        let ms = if ms > 0.0 && ms <= LONGEST_MS { ms as f32 } else { f32::NAN };
+        self.said[from * self.nodes + to] = ms;
     }
 
     /// What `from` says, without guesses.
@@ -73,9 +76,15 @@ mod tests {
         word.say(1, 2, 10.0);
         word.say(2, 1, 20.0);
         word.say(3, 2, f64::NAN);
+        word.say(3, 1, 3e38);
         word.grow(9);
         assert_eq!((word.leg(1, 2), word.leg(2, 1)), (10.0, 20.0));
-        assert!(word.leg(3, 2).is_nan() && word.leg(8, 1).is_nan() && word.leg(9, 1).is_nan());
+        assert!(
+            word.leg(3, 2).is_nan()
+                && word.leg(3, 1).is_nan()
+                && word.leg(8, 1).is_nan()
+                && word.leg(9, 1).is_nan()
+        );
         word.guess(5, 7.0);
         assert_eq!(word.leg(5, 0), 7.0);
         word.clear(1);
