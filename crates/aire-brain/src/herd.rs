@@ -108,14 +108,14 @@ impl HerdTuning {
 
     /// What the simulator's learner found best for many agents: `cargo xtask sim learn`.
     pub const LEARNED: HerdTuning = HerdTuning {
-        pull: 0.13,
+        pull: 0.17,
         wary: 0.001,
-        push: 0.18,
-        strain: 0.41,
+        push: 0.16,
+        strain: 0.21,
         near_ms: 2.0,
-        near_share: 0.38,
+        near_share: 0.47,
         load: 3.3,
-        dwell: 0.32,
+        dwell: 0.23,
     };
 
     /// Probability with which the path `used` is left for a better one at one review, by an agent that feels this much
