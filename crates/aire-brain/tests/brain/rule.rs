@@ -224,6 +224,8 @@ fn who_is_alone_takes_what_is_better_within_seconds_also_with_learned_herd_contr
         world.relays[0].rtt_ms = Some(30.0);
         world.publish();
         let taken_after = (1..600).find(|_| {
+            let payload = Sample::Rtt(Duration::from_millis(241));
+            world.brain.handle_sample(world.now, &route(Path::DIRECT), payload, Source::Payload);
             world.seconds(1);
             world.path(INTERACTIVE) == via("r1")
         });
