@@ -2,7 +2,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use aire_types::NodeName;
 
@@ -49,6 +49,8 @@ pub struct Store {
     span: Duration,
     limits: Limits,
     open: Option<Open>,
+    /// The folder's description says what this store writes.
+    described: bool,
 }
 
 /// The segment that is written to.
@@ -56,7 +58,8 @@ pub struct Store {
 struct Open {
     file: File,
     path: PathBuf,
-    since_ms: u64,
+    /// By the clock of that time, which its name need not have.
+    begun_ms: u64,
     /// All that was written whole.
     length: u64,
     names: Names,
@@ -65,7 +68,7 @@ struct Open {
 impl Store {
     /// A store in `dir` for what `node` records once a `span`. Nothing is touched before the first [`Store::append`].
     pub fn new(dir: PathBuf, node: NodeName, span: Duration, limits: Limits) -> Self {
-        Store { dir, node, span, limits, open: None }
+        Store { dir, node, span, limits, open: None, described: false }
     }
 
     /// Appends records; all of them, or none. The first call goes on with the last segment, cutting off what a crash has
@@ -79,7 +82,7 @@ impl Store {
         }
         self.make_dir()?;
         if self.open.is_none() {
-            self.open = self.resume();
+            self.open = self.resume(now_ms);
         }
         if self.open.as_ref().is_some_and(|open| self.is_full(open, now_ms)) {
             self.open = None;
@@ -113,26 +116,27 @@ impl Store {
         let oldest = u64::try_from(self.limits.age.as_millis()).unwrap_or(u64::MAX) / PARTS;
         open.length >= self.segment_bytes()
             || open.names.len() >= MOST / 2
-            || now_ms.saturating_sub(open.since_ms) > oldest
+            || now_ms.abs_diff(open.begun_ms) > oldest
             || !open.path.exists()
     }
 
-    fn make_dir(&self) -> Result<(), StoreError> {
+    fn make_dir(&mut self) -> Result<(), StoreError> {
         let failed = |path: &Path, source| StoreError { path: path.to_owned(), source };
         if !self.dir.is_dir() {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.dir);
             made.map_err(|source| failed(&self.dir, source))?;
         }
-        let described = self.dir.join("trace.toml");
-        if !described.exists() {
+        let path = self.dir.join("trace.toml");
+        if !self.described || !path.exists() {
             let text = format!("{DESCRIPTION}{:?}\n", self.span.as_secs_f64());
-            fs::write(&described, text).map_err(|source| failed(&described, source))?;
+            describe(&path, &text).map_err(|source| failed(&path, source))?;
+            self.described = true;
         }
         Ok(())
     }
 
     /// The last segment, where it is sound enough to go on with.
-    fn resume(&self) -> Option<Open> {
+    fn resume(&self, now_ms: u64) -> Option<Open> {
         let (since_ms, path, length) = self.segments().pop()?;
         if length > MAX_SEGMENT {
             return None;
@@ -143,7 +147,7 @@ impl Store {
         let segment = Segment::read(&bytes).ok().filter(|segment| segment.node == self.node.as_str())?;
         let length = segment.sound as u64;
         file.set_len(length).ok()?;
-        Some(Open { file, path, since_ms, length, names: segment.names })
+        Some(Open { file, path, begun_ms: since_ms.min(now_ms), length, names: segment.names })
     }
 
     fn begin(&self, now_ms: u64) -> Result<Open, StoreError> {
@@ -154,7 +158,7 @@ impl Store {
         let failed = |source| StoreError { path: path.clone(), source };
         let file =
             OpenOptions::new().create_new(true).append(true).mode(0o600).open(&path).map_err(failed)?;
-        Ok(Open { file, path, since_ms, length: 0, names: Names::default() }.with_node(&self.node))
+        Ok(Open { file, path, begun_ms: now_ms, length: 0, names: Names::default() }.with_node(&self.node))
     }
 
     /// Segments in order of time: since when, where, how long.
@@ -176,8 +180,8 @@ impl Store {
         let segments = self.segments();
         let age = u64::try_from(self.limits.age.as_millis()).unwrap_or(u64::MAX);
         let mut total: u64 = more + segments.iter().map(|(.., length)| length).sum::<u64>();
-        for (at, (_, path, length)) in segments.iter().enumerate() {
-            let end = segments.get(at + 1).map_or(now_ms, |(since, ..)| *since);
+        let ends = ends(&segments, now_ms);
+        for ((_, path, length), end) in segments.iter().zip(ends) {
             let old = now_ms.saturating_sub(end) > age;
             if path == keep || !(old || total > self.limits.bytes) {
                 break;
@@ -187,6 +191,33 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Writes a description that differs from what stands there: whole, or not at all.
+fn describe(path: &Path, text: &str) -> io::Result<()> {
+    if fs::read_to_string(path).is_ok_and(|before| before == text) {
+        return Ok(());
+    }
+    let next = path.with_extension("toml.next");
+    fs::write(&next, text)?;
+    fs::rename(next, path)
+}
+
+/// When the last record of each segment was written, milliseconds since 1970, no later than in the next one. Names alone do
+/// not tell: where the clock once stood ahead, all later ones are of that time.
+fn ends(segments: &[(u64, PathBuf, u64)], now_ms: u64) -> Vec<u64> {
+    let mut ends = vec![now_ms; segments.len()];
+    let mut next = now_ms;
+    for (end, (since, path, _)) in ends.iter_mut().zip(segments).rev() {
+        *end = next.min(written_ms(path).unwrap_or(u64::MAX));
+        next = (*end).min(*since);
+    }
+    ends
+}
+
+fn written_ms(path: &Path) -> Option<u64> {
+    let written = fs::metadata(path).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(written.as_millis()).ok()
 }
 
 impl Open {

@@ -170,3 +170,33 @@ fn a_folder_that_went_away_is_made_again() {
     kept.append(2, &[choice(2)]).unwrap();
     assert_eq!(read_all(&history), [choice(2)]);
 }
+
+#[test]
+fn age_is_bounded_also_after_the_clock_stood_a_year_ahead() {
+    const DAY_MS: u64 = 24 * HOUR_MS;
+    let dir = tempfile::tempdir().unwrap();
+    let mut kept = store(dir.path(), 1 << 30);
+    for day in [400, 10, 20, 30, 40, 60] {
+        kept.append(day * DAY_MS, &[observation(day * DAY_MS)]).unwrap();
+        let (_, newest, _) = kept.segments().pop().unwrap();
+        let written = UNIX_EPOCH + Duration::from_millis(day * DAY_MS);
+        File::options().write(true).open(newest).unwrap().set_modified(written).unwrap();
+    }
+    assert_eq!(read_all(dir.path()), [30, 40, 60].map(|day| observation(day * DAY_MS)));
+}
+
+#[test]
+fn the_description_says_what_is_written_whatever_stood_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let described = || fs::read_to_string(dir.path().join("trace.toml")).unwrap();
+    store(dir.path(), 1 << 20).append(1, &[choice(1)]).unwrap();
+    let whole = described();
+    fs::write(dir.path().join("trace.toml"), "").unwrap();
+    store(dir.path(), 1 << 20).append(2, &[choice(2)]).unwrap();
+    assert_eq!(described(), whole, "a full disk had left nothing");
+    let limits = Limits { bytes: 1 << 20, age: Duration::from_secs(86_400) };
+    let span = Duration::from_secs(5);
+    Store::new(dir.path().to_owned(), node("a"), span, limits).append(3, &[choice(3)]).unwrap();
+    assert!(described().ends_with("step_s = 5.0\n") && whole.ends_with("step_s = 30.0\n"));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "one segment and the description");
+}
