@@ -13,7 +13,7 @@ use aire_types::{
 };
 
 use super::bench::Calendar;
-use super::portfolio::RELAYS;
+use super::destination::{Destination, PROOF, Way, pick, prune};
 use super::table::{Own, Past, WEIGHT};
 use crate::data::Quantity;
 use crate::replay::{Agent, Choice, History, Measurement, Outbox, Policy, Seat, Via, View};
@@ -22,12 +22,6 @@ use crate::replay::{Agent, Choice, History, Measurement, Outbox, Policy, Seat, V
 const REVIEW: usize = 8;
 /// Longer rounds are taken for so long.
 const LONGEST_ROUND_S: f64 = 30.0;
-/// A path gets so many probes before it is judged at all.
-const FIRST: u32 = 3;
-/// One that may win gets probes until it has answered so often …
-const PROOF: u32 = 8;
-/// … or was asked so often.
-const PATIENCE: u32 = 16;
 /// A change for improvement is not followed by another for so long.
 const DWELL: Duration = Duration::from_secs(10);
 /// A transfer that measures throughput has many round trips; they are taken for so long each.
@@ -115,63 +109,6 @@ fn place(seat: &Seat) -> Vec<Option<usize>> {
     place
 }
 
-/// One path to one destination.
-struct Way {
-    via: Via,
-    /// Nothing before the first probe: most of a large mesh is never measured.
-    evidence: Option<Box<Evidence>>,
-    /// What legs promise, milliseconds; NaN where they are unknown.
-    prior: f32,
-    sent: u32,
-    /// Round of the last probe, plus one.
-    probed: usize,
-    /// Average as the probing needs it, lower is better.
-    cost: f64,
-}
-
-impl Way {
-    fn new(via: Via) -> Self {
-        Way { via, evidence: None, prior: f32::NAN, sent: 0, probed: 0, cost: f64::INFINITY }
-    }
-
-    fn answers(&self) -> u32 {
-        self.evidence.as_ref().map_or(0, |evidence| evidence.count())
-    }
-}
-
-struct Destination {
-    instance: Instance,
-    /// Direct first, then by relay.
-    ways: Vec<Way>,
-    current: Via,
-    since: Time,
-    hold: Time,
-}
-
-impl Destination {
-    /// The way that a probe should take now; nothing where each one was looked at in this round. All probes of a round meet
-    /// the same frame, so that a second one would be the first one's value counted twice.
-    fn next(&self, round: usize) -> Option<usize> {
-        let rival =
-            self.ways.iter().find(|way| way.via == self.current).map_or(f64::INFINITY, |way| way.cost);
-        let ways = || self.ways.iter().enumerate().filter(|(_, way)| way.probed <= round);
-        if let Some((direct, _)) = ways().find(|(at, way)| *at == 0 && way.sent < FIRST) {
-            return Some(direct);
-        }
-        let unproven = |way: &Way| way.sent >= FIRST && way.sent < PATIENCE && way.answers() < PROOF;
-        let may_win = |way: &Way| way.via == self.current || way.cost < rival;
-        if let Some((at, _)) = ways().find(|(_, way)| unproven(way) && may_win(way) && way.answers() > 0) {
-            return Some(at);
-        }
-        let promise = |way: &Way| if way.prior.is_nan() { f32::INFINITY } else { way.prior };
-        let begun = |way: &Way| u32::from(way.sent == 0);
-        let fresh = ways().filter(|(_, way)| way.sent < FIRST);
-        let fresh =
-            fresh.min_by(|(_, a), (_, b)| begun(a).cmp(&begun(b)).then(promise(a).total_cmp(&promise(b))));
-        fresh.or_else(|| ways().min_by_key(|(_, way)| way.probed)).map(|(at, _)| at)
-    }
-}
-
 struct Driver<'a> {
     driven: &'a Driven,
     policy: Box<dyn BrainPolicy>,
@@ -240,49 +177,6 @@ impl Driver<'_> {
             Via::Relay(relay) => self.driven.paths[relay].clone(),
         }
     }
-}
-
-/// Drops relays that are gone and, of a full portfolio in a larger mesh, the two worst.
-fn prune(destination: &mut Destination, relays: usize, present: &[bool]) {
-    let current = destination.current;
-    destination.ways.retain(|way| match way.via {
-        Via::Direct => true,
-        Via::Relay(relay) => present[relay],
-    });
-    if destination.ways.len() <= RELAYS || relays <= RELAYS {
-        return;
-    }
-    for _ in 0..2 {
-        let judged = destination.ways.iter().enumerate();
-        let judged =
-            judged.filter(|(_, way)| way.via != Via::Direct && way.via != current && way.sent >= FIRST);
-        if let Some((worst, _)) = judged.max_by(|(_, a), (_, b)| a.cost.total_cmp(&b.cost)) {
-            destination.ways.remove(worst);
-        }
-    }
-}
-
-/// Relays for the free places: half of a portfolio by what legs promise, a quarter close by, the rest by chance.
-fn pick(relays: &[usize], have: &[Way], promises: &[f32], own: &Own, random: &mut Random) -> Vec<usize> {
-    let mut open: Vec<usize> =
-        relays.iter().copied().filter(|relay| have.iter().all(|way| way.via != Via::Relay(*relay))).collect();
-    let room = RELAYS.saturating_sub(have.len() - 1);
-    let mut picked = Vec::new();
-    let mut take = |open: &mut Vec<usize>, value: &dyn Fn(usize) -> f32, most: usize| {
-        for _ in 0..most {
-            let known = open.iter().enumerate().filter(|(_, relay)| !value(**relay).is_nan());
-            let best = known.min_by(|(_, a), (_, b)| value(**a).total_cmp(&value(**b))).map(|(at, _)| at);
-            picked.extend(best.map(|at| open.swap_remove(at)));
-        }
-    };
-    let less = own.less_is_better();
-    let cost = |value: f32| if less { value } else { -value };
-    take(&mut open, &|relay| cost(promises[relay]), room.div_ceil(2));
-    take(&mut open, &|relay| cost(own.values()[relay]), room / 4);
-    while picked.len() < room && !open.is_empty() {
-        picked.push(open.swap_remove(random.below(open.len())));
-    }
-    picked
 }
 
 fn candidate(way: &Way, route: RouteId, now: Time) -> Candidate {

@@ -2,6 +2,7 @@
 
 mod bandit;
 mod bench;
+mod destination;
 mod driven;
 mod factorisation;
 mod mesh;
