@@ -4,6 +4,7 @@
 
 mod class;
 mod decision;
+pub mod fnv;
 mod identity;
 mod name;
 mod path;

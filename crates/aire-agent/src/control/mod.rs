@@ -343,9 +343,7 @@ impl Control {
     }
 }
 
-/// FNV-1a, for seeds.
+/// For seeds.
 fn hash_of(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    aire_types::fnv::hash(text.as_bytes())
 }

@@ -8,7 +8,7 @@ mod hint;
 mod learned;
 mod network;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 pub use artefact::{Artefact, ArtefactError, Golden, Range};
 pub use features::{Asker, COUNT, NAMES, Question, SCHEMA_HASH};
