@@ -101,7 +101,7 @@ impl Agent {
     /// What it publishes of its legs, milliseconds.
     pub(crate) fn publish_legs(&mut self, said: &mut Vec<(NodeName, f64)>) {
         self.brain.legs().clone_into(said);
-        self.brain.handle_published();
+        self.brain.handle_published(said.iter().map(|(node, ms)| (node, *ms)));
     }
 
     /// Its brain.

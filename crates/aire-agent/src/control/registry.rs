@@ -129,9 +129,7 @@ impl Control {
             Ok(signature) => record.signature = signature,
             Err(error) => return tracing::error!(%error, "this node's key does not sign"),
         }
-        if !unsigned.body.legs.is_empty() {
-            self.brain.handle_published();
-        }
+        self.brain.handle_published(unsigned.body.legs.iter().map(|(node, ms)| (node, f64::from(*ms))));
         let signer = self.membership.identity();
         self.registry.handle_signed(now, VerifiedRecord { signer, record, body: unsigned.body });
     }

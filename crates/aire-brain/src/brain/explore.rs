@@ -73,7 +73,7 @@ impl Brain {
         let crowded = usable.len() > self.config.portfolio;
         if crowded && destination.rotate_at != destination.since {
             let kept = self.config.portfolio.saturating_sub(EXPLORED);
-            let spare = kept.saturating_sub(self.eager_for(now, instance, &destination));
+            let spare = kept.saturating_sub(self.eager_for(now, instance, &destination, &usable));
             drop_worst(&mut destination, spare, &ordered);
         }
         for path in ordered {
@@ -95,17 +95,18 @@ impl Brain {
         self.prober.due_at = self.prober.due_at.min(now);
     }
 
+    pub(super) fn usable_towards(&self, instance: &Instance) -> BTreeMap<&NodeName, &RelayInfo> {
+        let ceiling = f64::from(self.security(&instance.app).risk_ceiling());
+        usable(&self.relays, self.config.portfolio, &self.overrides(&instance.app), ceiling, &instance.node)
+    }
+
     /// Relays are heard of one by one, often after the instance: where a portfolio has room for one, it is renewed.
     pub(super) fn welcome_relays(&mut self, now: Time) {
         let most = self.config.portfolio;
         let room = |(instance, destination): (&Instance, &Destination)| {
             let have = singles(destination);
-            let overrides = self.overrides(&instance.app);
-            let ceiling = f64::from(self.security(&instance.app).risk_ceiling());
-            let new = have.len() < most
-                && usable(&self.relays, most, &overrides, ceiling, &instance.node)
-                    .keys()
-                    .any(|node| !have.contains(*node));
+            let new =
+                have.len() < most && self.usable_towards(instance).keys().any(|node| !have.contains(*node));
             new.then(|| instance.clone())
         };
         let open: Vec<Instance> = self.destinations.iter().filter_map(room).collect();

@@ -1,6 +1,6 @@
 //! The scouts: what they are told, and whom they propose.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aire_types::{Instance, NodeName, Path, RouteId, Source, Time};
@@ -8,6 +8,7 @@ use aire_types::{Instance, NodeName, Path, RouteId, Source, Time};
 use super::Brain;
 use crate::destination::Destination;
 use crate::estimate::{Sample, millis};
+use crate::topology::RelayInfo;
 
 /// So many relays beyond the usual turn are exchanged at once for better ones …
 const EXCHANGED: usize = 2;
@@ -45,10 +46,10 @@ impl Brain {
         self.scouting.as_ref().map_or(&[], |scouting| scouting.legs())
     }
 
-    /// A record with [`Brain::legs`] went out: the next one tells of other legs, where there are more.
-    pub fn handle_published(&mut self) {
+    /// A record with these legs went out, of [`Brain::legs`] as many as it had room for: the next one tells of others, where there are more.
+    pub fn handle_published<'a>(&mut self, legs: impl Iterator<Item = (&'a NodeName, f64)>) {
         if let Some(scouting) = &mut self.scouting {
-            scouting.published();
+            scouting.published(legs);
         }
     }
 
@@ -111,17 +112,25 @@ impl Brain {
             return;
         }
         let wanting = |(instance, destination): (&Instance, &Destination)| {
-            (self.eager_for(now, instance, destination) > 0).then(|| instance.clone())
+            let usable = self.usable_towards(instance);
+            (self.eager_for(now, instance, destination, &usable) > 0).then(|| instance.clone())
         };
         let wanting: Vec<Instance> = self.destinations.iter().filter_map(wanting).collect();
         wanting.iter().for_each(|instance| self.renew_portfolio(now, instance));
     }
 
     /// How many relays that are not looked at towards `instance` the scouts would rather look at than at others.
-    pub(super) fn eager_for(&self, now: Time, instance: &Instance, destination: &Destination) -> usize {
+    /// Only `usable` ones: who may not be looked at must not drive out those that are.
+    pub(super) fn eager_for(
+        &self,
+        now: Time,
+        instance: &Instance,
+        destination: &Destination,
+        usable: &BTreeMap<&NodeName, &RelayInfo>,
+    ) -> usize {
         let Some(scouting) = &self.scouting else { return 0 };
         let missing = |node: &&NodeName| {
-            let open = self.relays.get(*node).is_some_and(|relay| relay.is_open());
+            let open = usable.get(*node).is_some_and(|relay| relay.is_open());
             open && !destination.routes.contains_key(&Path::via((*node).clone()))
         };
         let most = if now.since(destination.since) < YOUNG { EXCHANGED_YOUNG } else { EXCHANGED };

@@ -13,6 +13,19 @@ impl Scout {
     /// Up to `most` own legs with their forecasts, what is news first: never told by either end, then what changed or was told
     /// long ago; among equals legs to `landmarks`, then to relays that serve the node itself. They count as told now.
     pub fn tell(&mut self, landmarks: &[usize], most: usize, claims: &impl Claims) -> Vec<(usize, f32)> {
+        let legs = self.news(landmarks, most, claims);
+        legs.iter().for_each(|(to, leg)| self.mark_told(*to, *leg));
+        legs
+    }
+
+    /// The others were told that the own leg to `to` takes `leg`.
+    pub fn mark_told(&mut self, to: usize, leg: f32) {
+        self.told.resize(self.forecasts.len(), (f32::NAN, 0));
+        self.told[to] = (leg, self.round);
+    }
+
+    /// What [`Scout::tell`] tells, where it is not sure yet that all of it will be told.
+    pub fn news(&mut self, landmarks: &[usize], most: usize, claims: &impl Claims) -> Vec<(usize, f32)> {
         let nodes = self.forecasts.len();
         self.told.resize(nodes, (f32::NAN, 0));
         let mut rank = vec![0.0f32; nodes];
@@ -38,9 +51,7 @@ impl Scout {
         order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         order.truncate(most);
         self.turn += most;
-        let legs: Vec<(usize, f32)> = order.into_iter().map(|(_, _, to)| (to, self.forecasts[to])).collect();
-        legs.iter().for_each(|(to, leg)| self.told[*to] = (*leg, self.round));
-        legs
+        order.into_iter().map(|(_, _, to)| (to, self.forecasts[to])).collect()
     }
 }
 

@@ -46,10 +46,25 @@ impl Scout {
 
     /// What the path over `relay` to `to` promises; `None` where a leg is unknown.
     pub fn promise(&self, relay: usize, to: usize, claims: &impl Claims) -> Option<Promise> {
+        self.promised(relay, to, self.proofs.of(relay, to), claims)
+    }
+
+    /// What the path over `relay` to `to` promises without own probes of it.
+    pub fn by_word(&self, relay: usize, to: usize, claims: &impl Claims) -> Option<Promise> {
+        self.promised(relay, to, None, claims)
+    }
+
+    fn promised(
+        &self,
+        relay: usize,
+        to: usize,
+        proof: Option<&Proof>,
+        claims: &impl Claims,
+    ) -> Option<Promise> {
         let said = [claims.leg(relay, to), claims.leg(to, relay)].into_iter().find(|leg| leg.is_finite());
         let view = Outset { to, direct: self.direct(to, claims), strength: self.strength() };
         let (first, said) = (self.first(relay, claims), said.unwrap_or(f32::NAN));
-        self.weigh(view, relay, self.proofs.of(relay, to), first, said)
+        self.weigh(view, relay, proof, first, said)
     }
 
     pub(super) fn weigh(

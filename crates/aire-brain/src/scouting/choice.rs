@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aire_types::{NodeName, Time};
 
-use super::{COMMON, DESTINATIONS, FAVOURITES, RELAYS, Scouting, fnv};
+use super::{COMMON, DESTINATIONS, FAVOURITES, RELAYS, Scouting, order_of};
 use crate::relays::Promise;
 use crate::topology::RelayInfo;
 
@@ -29,7 +29,12 @@ impl Scouting {
     ) {
         self.round.begin(now);
         let dismissed: BTreeSet<NodeName> = self.turn_over(relays, destinations, held);
-        self.roster.see(|node| is_member(node) && !dismissed.contains(node));
+        // a full roster keeps nobody just because he was once talked to
+        let full = self.roster.is_full();
+        let needed = |node: &NodeName| {
+            !full || relays.contains_key(node) || destinations.contains(node) || held.contains(node)
+        };
+        self.roster.see(|node| is_member(node) && needed(node) && !dismissed.contains(node));
         let known = std::mem::take(&mut self.destinations);
         let wanted: Vec<usize> =
             destinations.iter().take(DESTINATIONS).filter_map(|node| self.enter(node)).collect();
@@ -98,7 +103,7 @@ impl Scouting {
             return list;
         }
         let open = || relays.values().filter(|relay| relay.is_open() && !dismissed.contains(&relay.node));
-        let common = least(open().map(|relay| (fnv(&relay.node) as f64, &relay.node)), COMMON);
+        let common = least(open().map(|relay| (order_of(&relay.node) as f64, &relay.node)), COMMON);
         let near = least(open().filter_map(|relay| Some((relay.rtt_ms?, &relay.node))), NEAR);
         for node in common.into_iter().chain(near) {
             if list.len() < RELAYS && !listed(&list, node) {
@@ -124,7 +129,7 @@ impl Scouting {
         let present = |relay: &usize| self.roster.is_present(*relay);
         let mut ground: Vec<usize> = self.relays.iter().copied().filter(present).collect();
         if ground.len() >= RELAYS {
-            ground.sort_by_key(|relay| fnv(self.roster.name(*relay)));
+            ground.sort_by_key(|relay| order_of(self.roster.name(*relay)));
             ground.truncate(COMMON);
         }
         ground
@@ -179,4 +184,33 @@ fn least<'a>(all: impl Iterator<Item = (f64, &'a NodeName)>, count: usize) -> Ve
         }
     }
     best.into_iter().map(|(_, node)| node).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_was_once_talked_to_makes_room_in_a_full_roster() {
+        let name = |kind: &str, i: usize| NodeName::new(&format!("{kind}{i}")).unwrap();
+        let mut scouting = Scouting::new(name("me", 0), 1);
+        let relay = |i: usize| (name("r", i), RelayInfo::new(name("r", i)));
+        let mut relays: BTreeMap<NodeName, RelayInfo> = (0..10).map(relay).collect();
+        let held = BTreeSet::new();
+        for i in 0..300 {
+            let node = name("n", i);
+            scouting.follow(
+                Time::from_millis(i as u64 * 1000),
+                &relays,
+                &BTreeSet::from([&node]),
+                &held,
+                |_| true,
+            );
+            assert!(scouting.watches(&node), "destination {i} has no number");
+        }
+        relays.extend([relay(10)]);
+        let node = name("n", 299);
+        scouting.follow(Time::from_millis(300_000), &relays, &BTreeSet::from([&node]), &held, |_| true);
+        assert!((0..11).all(|i| scouting.watches(&name("r", i))) && scouting.watches(&node));
+    }
 }

@@ -8,11 +8,13 @@
 mod choice;
 mod roster;
 mod round;
+#[cfg(test)]
+mod tests;
 mod word;
 
 use std::collections::BTreeSet;
 
-use aire_types::{Estimate, NodeName, Random, Source, Time};
+use aire_types::{Estimate, NodeName, Random, Source, Time, fnv};
 
 use self::roster::Roster;
 use self::round::Round;
@@ -163,8 +165,9 @@ impl Scouting {
         }
         let number = self.round.number();
         let (direct, paths) = self.round.close(now);
-        self.guess(&direct, &paths);
+        // before the round is learned from: what guesses of it made would be judged by itself
         self.judge(&paths);
+        self.guess(&direct, &paths);
         self.scout.observe(number, &direct, &paths, &self.word);
         self.compare(now);
         if CHOSEN_IN.contains(&number) || number.is_multiple_of(CHOSEN_AFTER) {
@@ -190,11 +193,14 @@ impl Scouting {
     /// How far forecasts were off.
     fn judge(&mut self, paths: &[(usize, usize, f32)]) {
         for (relay, to, ms) in paths.iter().copied().filter(|(_, _, ms)| ms.is_finite()) {
-            let Some(promise) = self.scout.promise(relay, to, &self.word) else { continue };
-            // one outlier says no more than that the forecast was off by all of it
-            let off = ((ms - promise.path).abs() / promise.path.max(1.0)).min(1.0);
-            let error = &mut self.errors[usize::from(promise.proven)];
-            *error += LEARNS * (off - *error);
+            let promise = self.scout.promise(relay, to, &self.word).filter(|promise| promise.proven);
+            let by_word = self.scout.by_word(relay, to, &self.word);
+            for promise in [by_word, promise].into_iter().flatten().filter(|promise| promise.known) {
+                // one outlier says no more than that the forecast was off by all of it
+                let off = ((ms - promise.path).abs() / promise.path.max(1.0)).min(1.0);
+                let error = &mut self.errors[usize::from(promise.proven)];
+                *error += LEARNS * (off - *error);
+            }
         }
     }
 
@@ -225,7 +231,7 @@ impl Scouting {
     /// All nodes that know the same choose the same: in the order of a hash of their names, by one seed.
     fn choose_landmarks(&mut self) {
         let mut order: Vec<usize> = self.roster.others().map(|(node, _)| node).collect();
-        order.sort_by_key(|node| fnv(self.roster.name(*node)));
+        order.sort_by_key(|node| order_of(self.roster.name(*node)));
         let ground = self.common_ground();
         let places = |nodes: &dyn Fn(usize) -> bool| -> Vec<usize> {
             (0..order.len()).filter(|at| nodes(order[*at])).collect()
@@ -253,14 +259,15 @@ impl Scouting {
         Some(self.roster.name(landmark).clone())
     }
 
-    /// What is expected of the path over `relay`, or of direct, to `to`; milliseconds, with the standard deviation of what comes.
+    /// What is expected of the path over `relay`, or of direct, to `to`; milliseconds, with the standard deviation of what comes. Of a
+    /// relayed path without what was measured of it, which stands beside the forecast and must not count twice.
     pub(crate) fn forecast(&self, relay: Option<&NodeName>, to: &NodeName) -> Option<Estimate> {
         let to = self.roster.number(to)?;
         let (value, error, known) = match relay {
             None => (self.scout.direct(to, &self.word), self.errors[1], self.scout.leg(to).is_finite()),
             Some(relay) => {
-                let promise = self.scout.promise(self.roster.number(relay)?, to, &self.word)?;
-                (promise.path, self.errors[usize::from(promise.proven)], promise.known)
+                let promise = self.scout.by_word(self.roster.number(relay)?, to, &self.word)?;
+                (promise.path, self.errors[0], promise.known)
             }
         };
         // a mean absolute error turned into a standard deviation
@@ -275,14 +282,19 @@ impl Scouting {
         &self.told
     }
 
-    /// What [`Scouting::legs`] gave was published: others are told next.
-    pub(crate) fn published(&mut self) {
-        self.published = true;
+    /// These legs were published: others are told next. What there was no room for, or was chosen since, is still to be told.
+    pub(crate) fn published<'a>(&mut self, legs: impl Iterator<Item = (&'a NodeName, f64)>) {
+        for (node, ms) in legs {
+            if let Some(to) = self.roster.number(node) {
+                self.scout.mark_told(to, ms as f32);
+                self.published = true;
+            }
+        }
     }
 
     fn tell(&mut self) {
         if std::mem::take(&mut self.published) {
-            let told = self.scout.tell(&self.landmarks, PUBLISHED, &self.word);
+            let told = self.scout.news(&self.landmarks, PUBLISHED, &self.word);
             self.telling = told.into_iter().map(|(to, _)| to).collect();
         }
         let known = |to: &&usize| self.roster.is_present(**to) && self.scout.leg(**to).is_finite();
@@ -305,9 +317,7 @@ impl Claims for Ordered<'_> {
     }
 }
 
-/// FNV-1a: the same at every node.
-fn fnv(node: &NodeName) -> u64 {
-    node.as_str()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+/// The same at every node.
+fn order_of(node: &NodeName) -> u64 {
+    fnv::hash(node.as_str().as_bytes())
 }

@@ -36,6 +36,11 @@ impl Roster {
         self.names.len()
     }
 
+    /// Whoever comes now takes the number of somebody.
+    pub(super) fn is_full(&self) -> bool {
+        self.names.len() >= self.most
+    }
+
     pub(super) fn number(&self, node: &NodeName) -> Option<usize> {
         self.numbers.get(node).copied()
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aire_brain::{Brain, Config, InstanceInfo, Output, RelayInfo};
-use aire_types::{AppName, Class, Instance, NodeName, Path, RouteId, Time};
+use aire_types::{AppName, Class, Instance, NodeName, Override, Path, RouteId, Time};
 
 use crate::world::node;
 
@@ -309,7 +309,8 @@ fn published_legs_are_own_forecasts_with_landmarks_that_all_agree_on() {
         one.brain.handle_leg(&name(i), Duration::from_secs_f64(truth(0, i) / 1000.0));
     }
     one.seconds(60);
-    one.brain.handle_published();
+    let legs = one.brain.legs().to_vec();
+    one.brain.handle_published(legs.iter().map(|(node, ms)| (node, *ms)));
     one.seconds(60);
     assert!(told(&one).difference(&before).count() >= 32, "{:?}", told(&one));
 }
@@ -334,4 +335,24 @@ fn without_scouts_nobody_is_listened_to() {
     mesh.want();
     mesh.seconds(120);
     assert!(mesh.brain.watched().is_empty() && mesh.brain.legs().is_empty() && mesh.measured.is_empty());
+}
+
+#[test]
+fn a_relay_that_may_not_be_used_drives_out_nobody() {
+    let changes = |avoid: Vec<NodeName>| {
+        let mut mesh = Mesh::new(0, 60, 4);
+        mesh.brain.set_override(mesh.now, &app(50), Override { avoid, ..Override::default() });
+        mesh.want();
+        mesh.seconds(120);
+        let (mut before, mut changes) = (mesh.relays(50), 0);
+        for _ in 0..1200 {
+            mesh.seconds(1);
+            let now = mesh.relays(50);
+            changes += now.difference(&before).count();
+            before = now;
+        }
+        changes
+    };
+    let (free, avoiding) = (changes(Vec::new()), changes(vec![name(HUB)]));
+    assert!(avoiding <= free + free / 4, "{avoiding} exchanged instead of {free}");
 }
