@@ -110,11 +110,6 @@ impl Terms {
             + self.switching
             + self.preference
     }
-
-    /// The cost with the doubt added: what little was measured ranks lower.
-    pub fn widened(&self) -> f64 {
-        self.total() + self.error.hypot(self.loss_error)
-    }
 }
 
 /// TCP's least retransmission timer (RFC 6298 allows 1 s, kernels use 200 ms).
@@ -192,7 +187,7 @@ impl<'a> Scorer<'a> {
         let timer = weights.loss * rtt.max(LEAST_TIMER_MS);
         let known = candidate.bandwidth_mbps.count > 0;
         let mbps = if known { candidate.bandwidth_mbps.value } else { self.assumed_mbps };
-        let transfer = (weights.amount_mib * MEBIBYTE_MS / finite(mbps).max(0.01)).min(60_000.0);
+        let transfer = (weights.amount_mib * MEBIBYTE_MS / rate(mbps)).min(60_000.0);
         let load = finite(candidate.load).clamp(0.0, 0.99);
         let in_use = self.snapshot.current.as_ref().is_none_or(|(route, _)| *route == candidate.route);
         let preferred = relays.iter().any(|relay| self.snapshot.overrides.prefer.contains(relay));
@@ -222,7 +217,7 @@ impl<'a> Scorer<'a> {
         if bandwidth.count == 0 || needs.bandwidth_mbps.is_nan() {
             return late;
         }
-        let short = needs.bandwidth_mbps / finite(bandwidth.value).max(0.01) - 1.0;
+        let short = needs.bandwidth_mbps / rate(bandwidth.value) - 1.0;
         late + SHORT_MS * short.clamp(0.0, MOST_SHORT)
     }
 
@@ -235,14 +230,14 @@ impl<'a> Scorer<'a> {
         let latency = (1.0 - weights.tail) * deviation / samples.sqrt();
         let tail = TAIL_ERROR * weights.tail * excess / (samples / 10.0).max(1.0).sqrt();
         let bandwidth = &candidate.bandwidth_mbps;
-        let rate = if bandwidth.count > 0 {
-            let share = finite(bandwidth.deviation) / finite(bandwidth.value).max(0.01);
+        let transfer = if bandwidth.count > 0 {
+            let share = finite(bandwidth.deviation) / rate(bandwidth.value);
             transfer * share.min(1.0) / f64::from(bandwidth.count).min(MOST_SAMPLES).sqrt()
         } else {
             0.0
         };
         let age = age_seconds(self.snapshot, rtt) / FADES.as_secs_f64();
-        let squares = (latency * latency + tail * tail) * (1.0 + age) + rate * rate;
+        let squares = (latency * latency + tail * tail) * (1.0 + age) + transfer * transfer;
         squares.sqrt()
     }
 }
@@ -254,4 +249,25 @@ fn age_seconds(snapshot: &Snapshot, estimate: &Estimate) -> f64 {
 /// A value from outside may be anything; what is no number must not become a low cost.
 fn finite(value: f64) -> f64 {
     if value.is_finite() { value.max(0.0) } else { 1e6 }
+}
+
+/// The same for megabits a second, of which many are cheap.
+fn rate(mbps: f64) -> f64 {
+    if mbps.is_finite() { mbps.max(0.01) } else { 0.01 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::samples;
+
+    #[test]
+    fn a_bandwidth_that_is_no_number_is_not_cheap() {
+        let transfer = |value: f64| {
+            let mut snapshot = samples::snapshot(100.0, &[60.0]);
+            snapshot.candidates[1].bandwidth_mbps = Estimate { value, count: 9, ..Estimate::default() };
+            Scorer::new(&snapshot).terms(&snapshot.candidates[1]).transfer
+        };
+        assert!(transfer(f64::NAN) >= transfer(0.1) && transfer(f64::INFINITY) >= transfer(0.1));
+    }
 }

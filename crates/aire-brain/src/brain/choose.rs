@@ -17,7 +17,7 @@ use crate::snapshot::snapshot_hash;
 /// The standby is replaced only by one that costs less by so many milliseconds.
 const STANDBY_MARGIN_MS: f64 = 10.0;
 /// Relays of one zone tend to fail together: a standby in the zone of the best is as bad as one so much slower.
-const SAME_ZONE_MS: f64 = 10.0;
+const TOGETHER_MS: f64 = 10.0;
 
 /// Why the streams of an app go where they go.
 #[derive(Clone, Debug)]
@@ -209,17 +209,7 @@ impl Brain {
         };
         if let Some(pin) = &snapshot.overrides.pin {
             by = Arc::from("override");
-            let wrong = snapshot.candidates.iter().find(|candidate| candidate.route.path == *pin);
-            let wrong = wrong
-                .map_or(Some("is not known".to_owned()), |c| c.ineligible.as_ref().map(|w| w.to_string()));
-            reason = match wrong {
-                Some(wrong) => {
-                    format!("pinned to {pin}, which cannot be used: {wrong}; nothing else may be used")
-                }
-                None => format!("pinned to {pin} by an override"),
-            };
-            let first = ranking.iter().position(|ranked| ranked.route.path == *pin);
-            first.into_iter().for_each(|at| ranking[..=at].rotate_right(1));
+            reason = pin_first(snapshot, pin, &mut ranking);
         }
         let hash = snapshot_hash(snapshot);
         Decision {
@@ -316,7 +306,7 @@ impl Brain {
         };
         let cost = |ranked: &Ranked| {
             let together = zone(&best.path).is_some() && zone(&best.path) == zone(&ranked.route.path);
-            ranked.cost + if together { SAME_ZONE_MS } else { 0.0 }
+            ranked.cost + if together { TOGETHER_MS } else { 0.0 }
         };
         let open = |r: &&Ranked| r.ineligible.is_none() && best.path.is_disjoint(&r.route.path);
         let usable: Vec<(f64, &Path)> =
@@ -344,6 +334,22 @@ impl Brain {
             };
             route.role = route.role.max(role);
         }
+    }
+}
+
+/// Puts the pinned path first, and says why it is or cannot be used.
+fn pin_first(snapshot: &Snapshot, pin: &Path, ranking: &mut [Ranked]) -> String {
+    if let Some(at) = ranking.iter().position(|ranked| ranked.route.path == *pin) {
+        ranking[..=at].rotate_right(1);
+    }
+    let pinned = snapshot.candidates.iter().find(|candidate| candidate.route.path == *pin);
+    let wrong = match pinned {
+        Some(candidate) => candidate.ineligible.as_ref().map(|wrong| wrong.to_string()),
+        None => Some("is not known".to_owned()),
+    };
+    match wrong {
+        Some(wrong) => format!("pinned to {pin}, which cannot be used: {wrong}; nothing else may be used"),
+        None => format!("pinned to {pin} by an override"),
     }
 }
 

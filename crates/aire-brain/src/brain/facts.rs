@@ -1,5 +1,6 @@
 //! Facts that come in.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aire_types::{AppName, AppProfile, Class, Override, Path, RouteId, Source, Time};
@@ -37,6 +38,11 @@ impl Brain {
         self.relays = relays.into_iter().filter(|relay| relay.node != *own).map(known).collect();
         let instances = &self.instances;
         self.destinations.retain(|instance, _| instances.contains_key(instance));
+        // anybody here may ask for any name, and records name many
+        let present: BTreeSet<&AppName> = instances.keys().map(|instance| &instance.app).collect();
+        self.apps.retain(|name, app| {
+            app.wanted_until > now || app.overrides != Override::default() || present.contains(name)
+        });
         self.follow_interest(now);
         self.follow_scouts(now);
         self.welcome_relays(now);
@@ -261,5 +267,29 @@ impl Brain {
             choice.hold_until = choice.hold_until.max(now + FORCED_HOLD);
             self.disturb(now, &route.instance);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+    use aire_types::{Instance, NodeName};
+
+    #[test]
+    fn apps_that_nobody_wants_and_nobody_runs_are_forgotten() {
+        let name = |i: usize| AppName::new(&format!("a{i}")).unwrap();
+        let node = NodeName::new("n").unwrap();
+        let mut brain = Brain::new(Config::new(node.clone(), 1));
+        for i in 0..1000 {
+            brain.place(Time::ZERO, &name(i), Class::Interactive);
+            brain.set_profile(Time::ZERO, &name(2000 + i), AppProfile::default());
+        }
+        brain.set_override(Time::ZERO, &name(1), Override { direct_only: true, ..Override::default() });
+        brain.handle_interest(Time::ZERO, &name(2), Time::NEVER);
+        let instance = Instance { app: name(2003), node };
+        let info = InstanceInfo { instance, zone: String::new(), load: 0.0, draining: false, rtt_ms: None };
+        brain.handle_topology(Time::ZERO + INTEREST, vec![info], Vec::new());
+        assert_eq!(brain.apps.keys().cloned().collect::<Vec<_>>(), [name(1), name(2), name(2003)]);
     }
 }

@@ -20,6 +20,7 @@ pub use choose::Explanation;
 use crate::config::Config;
 use crate::destination::{Destination, Route};
 use crate::herd::Crowd;
+use crate::outcome::Tracks;
 use crate::output::Output;
 use crate::policy::Policy;
 use crate::probe::Prober;
@@ -124,6 +125,8 @@ impl Brain {
         for destination in self.destinations.values_mut() {
             // predictions of the policy before are none of the new one's
             destination.watch = None;
+            // and neither are the ways it went or would have gone
+            destination.choices.values_mut().for_each(|choice| choice.tracks = Tracks::default());
         }
         self.disturb_all(now);
     }

@@ -56,7 +56,7 @@ impl Rtt {
         }
         let gap = now.since(self.at).as_secs_f64();
         let slow = (gap / (gap + MEMORY.as_secs_f64())).clamp(0.002, WEIGHT);
-        let weight = slow.max(1.0 / f64::from(self.count + 1));
+        let weight = slow.max(1.0 / (f64::from(self.count) + 1.0));
         let mut error = value - self.mean;
         // an outlier shows in the tail; in the average it would only be noise, and a new level is seen as such
         if self.count >= 4 {

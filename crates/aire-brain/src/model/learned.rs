@@ -134,11 +134,6 @@ impl Learned {
         self.guard.in_force()
     }
 
-    /// What it follows.
-    pub fn artefact(&self) -> &Artefact {
-        &self.artefact
-    }
-
     /// What people see of it.
     pub fn figures(&self) -> ModelFigures {
         ModelFigures {

@@ -121,3 +121,17 @@ fn a_model_is_swapped_while_it_runs() {
     assert!(relayed.clone().count() == 2 && relayed.clone().any(|ranked| ranked.gain.is_some()));
     assert_eq!(world.path(Class::Interactive), before);
 }
+
+#[test]
+fn a_model_in_shadow_takes_over_where_the_one_before_it_led() {
+    for seed in 0..16 {
+        // so little better that the rule alone would stay where it is, either way
+        let mut world = star(seed, 100.0, &[98.0], link);
+        world.brain.set_policy(world.now, Box::new(Learned::new(promising(0.3))));
+        world.want();
+        world.seconds(30);
+        assert_eq!(world.path(Class::Interactive), via("r1"), "seed {seed}");
+        world.brain.set_policy(world.now, Box::new(Learned::in_shadow(promising(0.3))));
+        assert_eq!(world.path(Class::Interactive), via("r1"), "seed {seed}: {}", world.reason());
+    }
+}
