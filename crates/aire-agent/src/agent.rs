@@ -101,7 +101,7 @@ impl Agent {
         let clock = Clock::new();
         let incarnation = crate::clock::incarnation();
         let (membership, gate) = (Arc::new(membership), Arc::new(gate));
-        let (policy, refused) = crate::model::first(&config.model);
+        let (policy, model) = crate::model::first(&config.model);
         let mut control =
             Control::new(clock.now(), &config, incarnation, Arc::clone(&membership), Arc::clone(&gate));
         if let Some(policy) = policy {
@@ -127,7 +127,7 @@ impl Agent {
             in_force: InForce::default(),
             topology_changed: Notify::new(),
             own_record: OwnRecord::new(config.app.as_ref().map(|served| served.profile.clone())),
-            model: ModelSource::new(refused.as_ref()),
+            model,
             overrides: Mutex::new(config.overrides.clone()),
             outgoing: Mutex::default(),
             incoming: Mutex::default(),

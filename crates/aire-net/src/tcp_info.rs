@@ -20,6 +20,8 @@ pub struct TcpInfo {
     pub segments_out: u32,
     /// Of these, segments with data.
     pub data_segments_out: u32,
+    /// Segments received.
+    pub segments_in: u32,
     /// Bytes sent, in total, with those sent again.
     pub bytes_sent: u64,
     /// Bytes that the other end has acknowledged.
@@ -106,6 +108,7 @@ impl TcpInfo {
             min_rtt: micros(raw.min_rtt),
             retransmits: raw.total_retrans,
             segments_out: raw.segs_out,
+            segments_in: raw.segs_in,
             data_segments_out: raw.data_segs_out,
             bytes_sent: raw.bytes_sent,
             bytes_acked: raw.bytes_acked,

@@ -168,8 +168,9 @@ impl Inner {
         let loaded = state.in_flight * 2 > state.window && state.delivery_rate >= BULK_RATE;
         let progress = Progress { rtt, outstanding_since: state.outstanding_since, loaded };
         self.keeper.progress(now, carrier, progress);
+        let path_sets_the_pace = loaded && state.settled;
         let Some(slot) = self.carriers.get_mut(&carrier) else { return };
-        slot.counts.arrived(now, state.acknowledged, loaded && state.settled, &mut slot.counted);
+        slot.counts.arrived(now, state.acknowledged, path_sets_the_pace, &mut slot.counted);
         if let Some(rtt) = rtt
             && now.since(slot.reported) >= RTT_REPORT
         {

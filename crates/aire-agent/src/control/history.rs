@@ -78,7 +78,10 @@ impl Control {
         for (node, stats) in self.links.readings() {
             let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
             let packets = Sample::Packets { sent: count(stats.sent), lost: count(stats.lost) };
-            history.measured(node, &Path::DIRECT, Origin::Link, Sample::Rtt(stats.rtt));
+            // Where nothing arrived, the transport's figure is one of before.
+            if stats.received > 0 {
+                history.measured(node, &Path::DIRECT, Origin::Link, Sample::Rtt(stats.rtt));
+            }
             history.measured(node, &Path::DIRECT, Origin::Link, packets);
         }
         let registry = &self.registry;

@@ -38,8 +38,8 @@ pub(super) struct Entry {
     /// It replaced one from another address.
     moved: bool,
     since: Time,
-    /// Packets sent and lost at the last reading.
-    read: (u64, u64),
+    /// The last reading.
+    read: LinkStats,
     pub(super) ends: Ends,
 }
 
@@ -78,13 +78,14 @@ impl Links {
         self.observed.clear();
     }
 
-    /// The links' round trips now, and what was sent and lost since the last call.
+    /// The links' round trips now, and what was sent, lost and received since the last call.
     pub(super) fn readings(&mut self) -> impl Iterator<Item = (&NodeName, LinkStats)> {
         self.open.iter_mut().map(|(node, entry)| {
             let stats = entry.link.stats();
-            let (sent, lost) = std::mem::replace(&mut entry.read, (stats.sent, stats.lost));
-            let since = |now: u64, before: u64| now.saturating_sub(before);
-            (node, LinkStats { sent: since(stats.sent, sent), lost: since(stats.lost, lost), ..stats })
+            let before = std::mem::replace(&mut entry.read, stats);
+            let since = |count: fn(&LinkStats) -> u64| count(&stats).saturating_sub(count(&before));
+            let (sent, lost) = (since(|stats| stats.sent), since(|stats| stats.lost));
+            (node, LinkStats { sent, lost, received: since(|stats| stats.received), ..stats })
         })
     }
 
@@ -171,7 +172,7 @@ impl Control {
                 moved,
                 told: remote,
                 since: now,
-                read: (0, 0),
+                read: LinkStats::default(),
                 ends,
             },
         );

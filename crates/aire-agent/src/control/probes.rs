@@ -66,9 +66,6 @@ impl Control {
         let Some(entry) = self.routes.by_route.get_mut(route) else { return };
         let State::Granted(granted) = entry.state else { return };
         for asker in std::mem::take(&mut entry.probes.waiting) {
-            if let Asker::Brain(id) = asker {
-                self.brain.handle_sent(now, id);
-            }
             self.send_probe(now, route, granted.circuit, asker);
         }
     }
@@ -77,6 +74,9 @@ impl Control {
         let sent = self.circuits.probe(now, circuit, PATIENCE);
         match (sent, self.routes.by_route.get_mut(route)) {
             (Some(sequence), Some(entry)) => {
+                if let Asker::Brain(id) = asker {
+                    self.brain.handle_sent(now, id);
+                }
                 entry.probes.sent.insert(sequence, asker);
             }
             _ => self.unsent(now, asker, "too many probes are under way"),

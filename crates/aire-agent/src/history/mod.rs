@@ -41,7 +41,8 @@ async fn keep(agent: Arc<Agent>, stop: CancellationToken) {
     let Some(config) = agent.config.history else { return };
     let limits = Limits { bytes: config.bytes, age: config.age };
     let (folder, node) = (agent.config.state.join("history"), agent.config.node.clone());
-    let mut store = Some(Store::new(folder, node, config.span, limits));
+    let open = || Store::new(folder.clone(), node.clone(), config.span, limits);
+    let mut store = None;
     let mut failing = false;
     while !stop.is_cancelled() {
         tokio::select! {
@@ -50,18 +51,20 @@ async fn keep(agent: Arc<Agent>, stop: CancellationToken) {
         }
         let now_ms = crate::clock::unix_millis();
         let records = agent.control(|now, control| control.take_history(now, now_ms));
-        let Some(held) = store.take() else { return };
-        let Ok((held, written)) = tokio::task::spawn_blocking(move || write(held, now_ms, &records)).await
-        else {
-            return;
+        let held = store.take().unwrap_or_else(open);
+        let written = match tokio::task::spawn_blocking(move || write(held, now_ms, &records)).await {
+            Ok((held, written)) => {
+                store = Some(held);
+                written.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(format!("a bug: {error}")),
         };
-        store = Some(held);
         let failed = written.is_err();
         match written {
             Ok(()) if failing => {
                 agent.tell(Happening::new(Kind::HistoryResumed, "the history is kept again".to_owned()));
             }
-            Err(error) if !failing => agent.tell(Happening::new(Kind::HistoryFailed, error.to_string())),
+            Err(error) if !failing => agent.tell(Happening::new(Kind::HistoryFailed, error)),
             Ok(()) | Err(_) => {}
         }
         failing = failed;

@@ -20,7 +20,10 @@ use crate::happening::{Happening, Kind};
 /// How often the file is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// What an operator wants to know of the source, beside the model itself.
+/// SHA-256 of a file.
+type Fingerprint = [u8; 32];
+
+/// Where models come from, and what became of the last one that was offered.
 #[derive(Debug, Default)]
 pub(crate) struct ModelSource {
     state: Mutex<State>,
@@ -31,15 +34,21 @@ struct State {
     /// Why the last one that was offered is not in force.
     refused: Option<String>,
     swaps: u64,
+    /// What was judged last; `None` where nothing could be read.
+    judged: Option<Fingerprint>,
+    /// What the model in force was made of. Its guard's account must not begin anew because its file was written again.
+    in_force: Option<Fingerprint>,
+}
+
+/// What a look at the file gave.
+#[derive(Debug, PartialEq)]
+enum Offer {
+    Nothing,
+    Model(Box<Artefact>),
+    Refused(ModelError),
 }
 
 impl ModelSource {
-    /// A source whose first model was refused for this reason, if it was.
-    pub(crate) fn new(refused: Option<&ModelError>) -> Self {
-        let refused = refused.map(ToString::to_string);
-        ModelSource { state: Mutex::new(State { refused, swaps: 0 }) }
-    }
-
     /// Why the last model that was offered is not in force.
     pub(crate) fn refused(&self) -> Option<String> {
         self.state.lock().refused.clone()
@@ -49,6 +58,49 @@ impl ModelSource {
     pub(crate) fn swaps(&self) -> u64 {
         self.state.lock().swaps
     }
+
+    /// Judges what was read, once.
+    fn judge(&self, from: &ModelFrom, read: Result<Vec<u8>, ModelError>) -> Offer {
+        let mut state = self.state.lock();
+        let bytes = match read {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                state.judged = None;
+                return state.refuse(error);
+            }
+        };
+        let fingerprint = Some(fingerprint(&bytes));
+        if state.judged == fingerprint {
+            return Offer::Nothing;
+        }
+        state.judged = fingerprint;
+        if state.in_force == fingerprint {
+            state.refused = None;
+            return Offer::Nothing;
+        }
+        match open_model(&bytes, trusted(from)) {
+            Ok(artefact) => {
+                (state.refused, state.in_force) = (None, fingerprint);
+                state.swaps += 1;
+                Offer::Model(Box::new(artefact))
+            }
+            Err(error) => state.refuse(error),
+        }
+    }
+}
+
+impl State {
+    /// The same reason is said once.
+    fn refuse(&mut self, error: ModelError) -> Offer {
+        let text = error.to_string();
+        if self.refused.replace(text.clone()) == Some(text) { Offer::Nothing } else { Offer::Refused(error) }
+    }
+}
+
+fn fingerprint(bytes: &[u8]) -> Fingerprint {
+    let mut fingerprint = Fingerprint::default();
+    fingerprint.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    fingerprint
 }
 
 fn trusted(from: &ModelFrom) -> impl Iterator<Item = &str> {
@@ -56,32 +108,28 @@ fn trusted(from: &ModelFrom) -> impl Iterator<Item = &str> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+    let unreadable = |why: String| ModelError::Unreadable { path: path.display().to_string(), why };
+    // Opening a pipe would wait for whoever writes to it.
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => return Err(unreadable("it is not a regular file".to_owned())),
+        Ok(_) => {}
+        Err(error) => return Err(unreadable(error.to_string())),
+    }
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes));
-    match read {
+    match File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes)) {
         Ok(length) if length as u64 > LONGEST => Err(ModelError::Envelope),
         Ok(_) => Ok(bytes),
-        Err(error) => {
-            Err(ModelError::Unreadable { path: path.display().to_string(), why: error.to_string() })
-        }
+        Err(error) => Err(unreadable(error.to_string())),
     }
 }
 
-/// The bytes that the configuration leads to, and the model in them.
-fn load(from: &ModelFrom) -> (Vec<u8>, Result<Option<Artefact>, ModelError>) {
-    let bytes = match &from.file {
-        _ if !from.enabled => return (Vec::new(), Ok(None)),
-        Some(path) => match read(path) {
-            Ok(bytes) => bytes,
-            Err(error) => return (Vec::new(), Err(error)),
-        },
-        None => match built_in::MODEL {
-            Some(bytes) => bytes.to_vec(),
-            None => return (Vec::new(), Ok(None)),
-        },
-    };
-    let opened = open_model(&bytes, trusted(from)).map(Some);
-    (bytes, opened)
+/// The bytes that the configuration leads to; `None` where it leads to no model.
+fn find(from: &ModelFrom) -> Result<Option<Vec<u8>>, ModelError> {
+    match &from.file {
+        _ if !from.enabled => Ok(None),
+        Some(path) => read(path).map(Some),
+        None => Ok(built_in::MODEL.map(<[u8]>::to_vec)),
+    }
 }
 
 fn policy(from: &ModelFrom, artefact: Artefact) -> Box<dyn Policy> {
@@ -89,22 +137,30 @@ fn policy(from: &ModelFrom, artefact: Artefact) -> Box<dyn Policy> {
     Box::new(if shadow { Learned::in_shadow(artefact) } else { Learned::new(artefact) })
 }
 
-/// The policy that an agent begins with, beside the rule: a model, without one the scouts' forecasts. A model that is refused does not
-/// keep it from starting.
-pub(crate) fn first(from: &ModelFrom) -> (Option<Box<dyn Policy>>, Option<ModelError>) {
-    match load(from).1 {
-        Ok(Some(artefact)) => (Some(policy(from, artefact)), None),
-        Ok(None) if from.enabled => (Some(Box::new(Learned::by_scouts())), None),
-        Ok(None) => (None, None),
-        Err(error) => (None, Some(error)),
-    }
+/// The policy that an agent begins with, beside the rule: a model, without one the scouts' forecasts. A model that is refused
+/// does not keep it from starting.
+pub(crate) fn first(from: &ModelFrom) -> (Option<Box<dyn Policy>>, ModelSource) {
+    let source = ModelSource::default();
+    let found = match find(from).transpose() {
+        None if from.enabled => return (Some(Box::new(Learned::by_scouts())), source),
+        None => return (None, source),
+        Some(found) => found,
+    };
+    let policy = match source.judge(from, found) {
+        Offer::Model(artefact) => Some(policy(from, *artefact)),
+        Offer::Nothing | Offer::Refused(_) => None,
+    };
+    source.state.lock().swaps = 0;
+    (policy, source)
 }
 
 /// Would an agent with this configuration take its model?
 pub(crate) fn check(from: &ModelFrom) -> Finding {
     const CHECK: &str = "model";
     let place = from.file.as_ref().map_or("the built-in model".to_owned(), |path| path.display().to_string());
-    match load(from).1 {
+    let artefact =
+        find(from).and_then(|found| found.map(|bytes| open_model(&bytes, trusted(from))).transpose());
+    match artefact {
         Ok(None) if !from.enabled => Finding::ok(CHECK, "switched off: the rule chooses paths"),
         Ok(None) => Finding::ok(
             CHECK,
@@ -125,47 +181,23 @@ pub(crate) async fn watch(agent: Arc<Agent>) {
     if let Some(why) = agent.model.refused() {
         agent.tell(Happening::new(Kind::ModelRefused, format!("the rule chooses paths: {why}")));
     }
-    if from.file.is_none() || !from.enabled {
-        return;
-    }
-    let mut seen = load(&from).0;
+    let Some(path) = from.file.clone().filter(|_| from.enabled) else { return };
     loop {
         tokio::time::sleep(INTERVAL).await;
-        let again = from.clone();
-        let Ok((bytes, loaded)) = tokio::task::spawn_blocking(move || load(&again)).await else { continue };
-        match loaded {
-            // nothing has changed, or it was said already
-            _ if bytes == seen && !bytes.is_empty() => {}
-            Ok(artefact) => {
-                seen = bytes;
-                agent.replace_model(&from, artefact);
+        let path = path.clone();
+        let Ok(read) = tokio::task::spawn_blocking(move || read(&path)).await else { continue };
+        match agent.model.judge(&from, read) {
+            Offer::Nothing => {}
+            Offer::Model(artefact) => {
+                let text = format!("paths are chosen by '{}': {}", artefact.name, artefact.summary);
+                let policy = policy(&from, *artefact);
+                agent.control(|now, control| control.set_policy(now, policy));
+                agent.tell(Happening::new(Kind::ModelLoaded, text));
             }
-            Err(error) => {
-                seen = bytes;
-                agent.refuse_model(&error);
+            Offer::Refused(error) => {
+                let text = format!("what was in force stays: {error}");
+                agent.tell(Happening::new(Kind::ModelRefused, text));
             }
-        }
-    }
-}
-
-impl Agent {
-    fn replace_model(self: &Arc<Self>, from: &ModelFrom, artefact: Option<Artefact>) {
-        let Some(artefact) = artefact else { return };
-        let text = format!("paths are chosen by '{}': {}", artefact.name, artefact.summary);
-        let policy = policy(from, artefact);
-        self.control(|now, control| control.set_policy(now, policy));
-        let mut state = self.model.state.lock();
-        state.refused = None;
-        state.swaps += 1;
-        drop(state);
-        self.tell(Happening::new(Kind::ModelLoaded, text));
-    }
-
-    fn refuse_model(&self, error: &ModelError) {
-        let text = error.to_string();
-        let before = self.model.state.lock().refused.replace(text.clone());
-        if before.as_ref() != Some(&text) {
-            self.tell(Happening::new(Kind::ModelRefused, format!("what was in force stays: {text}")));
         }
     }
 }
@@ -183,17 +215,49 @@ mod tests {
         let file = folder.path().join("m.model");
         let (bytes, key) = signed("m1", 3);
         let from = ModelFrom { file: Some(file.clone()), trust: vec![key], ..ModelFrom::default() };
-        assert!(matches!(first(&from), (None, Some(ModelError::Unreadable { .. }))));
+        let refused = |from: &ModelFrom| {
+            let (policy, source) = first(from);
+            assert!(policy.is_none());
+            source.refused()
+        };
+        assert!(refused(&from).unwrap().contains("cannot read the model"));
         assert_eq!(check(&from).verdict, Verdict::Fail);
         std::fs::write(&file, &bytes).unwrap();
-        let (policy, error) = first(&from);
-        assert_eq!((policy.unwrap().name(), error), ("m1", None));
+        let (policy, source) = first(&from);
+        assert_eq!((policy.unwrap().name(), source.refused(), source.swaps()), ("m1", None, 0));
         assert_eq!(check(&from).verdict, Verdict::Ok);
         let stranger = ModelFrom { trust: Vec::new(), ..from.clone() };
-        assert!(matches!(first(&stranger), (None, Some(ModelError::Stranger(_)))));
+        let stranger_error = open_model(&bytes, trusted(&stranger)).unwrap_err();
+        assert!(matches!(stranger_error, ModelError::Stranger(_)));
+        assert_eq!(refused(&stranger), Some(stranger_error.to_string()));
         let off = ModelFrom { enabled: false, ..stranger };
-        assert!(matches!(first(&off), (None, None)));
+        assert_eq!(refused(&off), None);
         std::fs::write(&file, vec![0; LONGEST as usize + 1]).unwrap();
-        assert!(matches!(first(&from), (None, Some(ModelError::Envelope))));
+        assert_eq!(refused(&from), Some(ModelError::Envelope.to_string()));
+        let folder = ModelFrom { file: Some(folder.path().to_owned()), ..from };
+        assert!(refused(&folder).unwrap().contains("not a regular file"));
+    }
+
+    #[test]
+    fn a_model_is_taken_once_however_often_its_file_is_written() {
+        let (one, key) = signed("m1", 3);
+        let (two, other) = signed("m2", 4);
+        let from = ModelFrom { trust: vec![key, other], ..ModelFrom::default() };
+        let source = ModelSource::default();
+        let look = |bytes: &[u8]| match source.judge(&from, Ok(bytes.to_vec())) {
+            Offer::Nothing => "nothing".to_owned(),
+            Offer::Model(artefact) => artefact.name.clone(),
+            Offer::Refused(_) => "refused".to_owned(),
+        };
+        assert_eq!([look(&one), look(&one)], ["m1", "nothing"]);
+        let torn = &one[..one.len() / 2];
+        assert_eq!([look(torn), look(torn)], ["refused", "nothing"]);
+        assert!(source.refused().is_some());
+        assert_eq!(look(&one), "nothing", "it is in force already, with what its guard has seen");
+        assert_eq!((source.refused(), source.swaps()), (None, 1));
+        let gone = || Err(ModelError::Unreadable { path: "m".to_owned(), why: "gone".to_owned() });
+        assert!(matches!(source.judge(&from, gone()), Offer::Refused(_)));
+        assert_eq!(source.judge(&from, gone()), Offer::Nothing);
+        assert_eq!([look(&one), look(&two), look(&one)], ["nothing", "m2", "m1"]);
     }
 }

@@ -73,8 +73,14 @@ impl Outgoing {
         if first {
             self.tell(agent, Kind::CarrierFailed, text);
         }
-        agent.control(|now, control| control.dial_failed(now, circuit));
-        self.association.with_pool(|now, pool| pool.handle_failed(now, aire_circuit::CarrierId(id.0)));
+        let id = aire_circuit::CarrierId(id.0);
+        let mut spared = false;
+        self.association.with_pool(|now, pool| spared = pool.spares(now, id));
+        // Before the pool hears of it, so that it is not given the same circuit when it asks for another one.
+        if !spared {
+            agent.control(|now, control| control.dial_failed(now, circuit));
+        }
+        self.association.with_pool(|now, pool| pool.handle_failed(now, id));
     }
 
     async fn try_dial(

@@ -11,8 +11,8 @@ const DIALS_PER_CIRCUIT: u32 = 2;
 
 impl Pool {
     /// The paths that may be used, best first; with the best and one that shares no relay with it where that exists.
-    /// An empty ranking keeps what is in use. `silent` are paths that nothing but their silence speaks against: they are
-    /// tried when everything is silent.
+    /// An empty ranking keeps what is in use. `silent` are paths that seem dead or were left lately, and that nothing else
+    /// speaks against: they are tried when everything is silent.
     pub fn handle_ranking(&mut self, now: Time, ranking: Vec<Path>, silent: Vec<Path>) {
         self.ranking = ranking;
         self.silent = silent;

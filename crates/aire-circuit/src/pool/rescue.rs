@@ -61,8 +61,13 @@ impl Pool {
         let oldest = self.dials_on(path).min_by_key(|(_, carrier)| carrier.dialled).map(|(id, _)| id);
         if let Some(carrier) = oldest {
             self.outputs.push_back(PoolOutput::Close { carrier, dead: true });
-            self.carriers.remove(&carrier);
+            self.forget(carrier);
         }
+    }
+
+    /// Would the failure of this dial say nothing against its circuit? Who keeps circuits has to agree with the pool on it.
+    pub fn spares(&self, now: Time, carrier: CarrierId) -> bool {
+        self.carriers.get(&carrier).is_some_and(|state| self.spares_circuit(now, state.dialled))
     }
 
     /// Does the circuit of a dial that failed stay? Where nothing answers at all, silence says nothing against it, and

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use aire_circuit::{LeftBecause, PoolEvent, PoolOutput, Wants};
-use aire_types::{Path, Time};
-use aire_wire::{CircuitClose, RefusalCode};
+use aire_circuit::{CarrierId, LeftBecause, Pool, PoolConfig, PoolEvent, PoolOutput, Wants};
+use aire_types::{Class, Path, Time};
+use aire_wire::{CircuitClose, CircuitId, RefusalCode};
 
 use crate::fake::node;
 use crate::world::World;
@@ -265,6 +265,31 @@ fn after_an_outage_circuits_that_stand_are_tried_though_other_paths_rank_higher(
         let found = found.expect("found").0.since(at);
         assert!(found <= Duration::from_millis(1_600), "seed {seed}: {found:?}");
     }
+}
+
+/// A circuit that the pool keeps while dials hang must not be forgotten by who gave it.
+#[test]
+fn dials_that_hang_say_nothing_against_their_circuit() {
+    let (path, at) = (via("r1"), Time::from_millis);
+    let mut pool = Pool::new(PoolConfig::new(Class::Interactive, 1));
+    let dial = |pool: &mut Pool, now: Time| -> Option<CarrierId> {
+        pool.handle_timeout(now);
+        let mut outputs = std::iter::from_fn(|| pool.poll_output());
+        outputs.find_map(|it| if let PoolOutput::Dial { carrier, .. } = it { Some(carrier) } else { None })
+    };
+    pool.handle_wants(at(0), Wants { streams: 1, busy: 1, warm: false });
+    pool.handle_ranking(at(0), vec![path.clone()], Vec::new());
+    pool.handle_granted(at(0), &path, CircuitId([1; 16]));
+    let first = dial(&mut pool, at(0)).unwrap();
+    assert!(!pool.spares(at(4000), first), "there was no path yet that could come back");
+    pool.handle_up(at(4000), first, None);
+    pool.handle_down(at(5000), first);
+    let hanging = (5000..9000).step_by(100).find_map(|ms| Some((ms, dial(&mut pool, at(ms))?)));
+    let (since, hanging) = hanging.unwrap();
+    assert!(!pool.spares(at(since + 500), hanging), "a hop that answers at once has something to say");
+    assert!(pool.spares(at(since + 1100), hanging));
+    pool.handle_failed(at(since + 1100), hanging);
+    assert!(!pool.spares(at(since + 1100), hanging), "it is over");
 }
 
 #[test]

@@ -216,6 +216,8 @@ impl World {
             }
         }
         self.pool.check_invariants();
+        let left = self.circuits.iter().find(|circuit| !self.pool.uses(**circuit));
+        assert!(left.is_none(), "{left:?} is kept, and nothing needs it");
     }
 
     fn negotiate(&mut self, path: Path) {

@@ -38,10 +38,16 @@ impl Watch {
     ///
     /// `busiest`: the largest share of one way in five seconds, as a multiple of an even share. `amplitude`: the 95th minus
     /// the 5th percentile of the share of the way that swings most. `settled_s`: how long after `since` no share moved by
-    /// more than 0.15 from one five seconds to the next any more.
+    /// more than 0.15 from one five seconds to the next any more. `bytes`: all that arrived; where nothing did, there are no
+    /// other figures.
     pub(super) fn report(&self, samples: &[Vec<u64>]) -> Value {
         let first = (self.since.max(0.0) as usize).min(samples.len().saturating_sub(1));
         let shares: Vec<Vec<f64>> = samples[first..].windows(WINDOW + 1).map(shares).collect();
+        let total = |sample: Option<&Vec<u64>>| sample.map_or(0, |sample| sample.iter().sum::<u64>());
+        let bytes = total(samples.last()).saturating_sub(total(samples.get(first)));
+        if bytes == 0 {
+            return json!({ "bytes": 0, "seconds": samples.len() });
+        }
         let count = self.ways.len() as f64;
         let busiest = shares.iter().flatten().copied().fold(0.0, f64::max) * count;
         let amplitude = (0..self.ways.len()).map(|way| swing(&shares, way)).fold(0.0, f64::max);
@@ -51,7 +57,7 @@ impl Watch {
         };
         let last = (0..shares.len().saturating_sub(WINDOW)).rev().find(|at| moved(*at));
         let settled = last.map_or(0, |at| at + WINDOW + 1);
-        json!({ "busiest": busiest, "amplitude": amplitude, "settled_s": settled, "seconds": samples.len(), "shares": shares })
+        json!({ "bytes": bytes, "busiest": busiest, "amplitude": amplitude, "settled_s": settled, "seconds": samples.len(), "shares": shares })
     }
 }
 
@@ -108,6 +114,13 @@ mod tests {
         assert!((20..=26).contains(&settled), "{settled}");
         let late = watch(30.0).report(&samples);
         assert_eq!((late["busiest"].as_f64(), late["settled_s"].as_u64()), (Some(1.0), Some(0)));
-        assert_eq!(watch(0.0).report(&[]).get("busiest").and_then(Value::as_f64), Some(0.0));
+        assert_eq!(late["bytes"].as_u64(), Some(2900));
+        for idle in [&[][..], &[vec![7, 7], vec![7, 7]]] {
+            let idle = watch(0.0).report(idle);
+            assert!(
+                idle["bytes"] == 0 && idle.get("busiest").is_none(),
+                "what nobody used is not spread well"
+            );
+        }
     }
 }

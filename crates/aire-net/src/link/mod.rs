@@ -86,6 +86,8 @@ pub struct LinkStats {
     pub sent: u64,
     /// Packets lost (TCP: segments sent again).
     pub lost: u64,
+    /// Packets received (TCP: segments).
+    pub received: u64,
     /// Messages and datagrams refused because the link could not take them.
     pub refused: u64,
 }
@@ -235,8 +237,15 @@ impl Link {
         let refused = self.0.refused.load(Ordering::Relaxed);
         match &self.0.wire {
             Wire::Quic(connection) => {
-                let path = connection.stats().path;
-                LinkStats { rtt: path.rtt, sent: path.sent_packets, lost: path.lost_packets, refused }
+                let stats = connection.stats();
+                let (path, received) = (stats.path, stats.udp_rx.datagrams);
+                LinkStats {
+                    rtt: path.rtt,
+                    sent: path.sent_packets,
+                    lost: path.lost_packets,
+                    received,
+                    refused,
+                }
             }
             Wire::Tcp(stream) => {
                 let info = TcpInfo::read(&**stream).unwrap_or_default();
@@ -244,6 +253,7 @@ impl Link {
                     rtt: info.rtt,
                     sent: info.segments_out.into(),
                     lost: info.retransmits.into(),
+                    received: info.segments_in.into(),
                     refused,
                 }
             }

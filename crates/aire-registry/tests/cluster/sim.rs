@@ -52,7 +52,7 @@ fn signature(signer: &Identity, record: &Record) -> Vec<u8> {
 
 /// Signs what `claimed` says with the key of `signer`; honest where they are the same.
 pub(crate) fn sign(claimed: &Identity, signer: &Identity, unsigned: &Unsigned) -> Record {
-    // About as long as a real certificates certificate.
+    // About as long as real certificates.
     let mut certificates = claimed.to_string().into_bytes();
     certificates.resize(540, b' ');
     let mut record = Record {
@@ -68,7 +68,7 @@ pub(crate) fn sign(claimed: &Identity, signer: &Identity, unsigned: &Unsigned) -
 }
 
 fn owner(record: &Record) -> Identity {
-    String::from_utf8_lossy(&record.certificates).trim().parse().expect("leaves hold identities")
+    String::from_utf8_lossy(&record.certificates).trim().parse().expect("certificates hold identities")
 }
 
 pub(crate) fn verify(record: Record) -> Result<VerifiedRecord, String> {

@@ -140,12 +140,22 @@ fn a_relay_that_drops_payload_and_answers_probes_is_left_for_good() {
     assert_eq!(json(&scene.client, "status")["streams"]["reset"], 0);
 }
 
+/// Says that it is over, also when a test fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_relay_that_holds_payload_back_and_answers_probes_is_left() {
     let scene = Scene::new();
     let mut stream = scene.caught();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _end = End(&over);
         // Everything waits for up to half a second, and all of it arrives.
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
@@ -161,7 +171,6 @@ fn a_relay_that_holds_payload_back_and_answers_probes_is_left() {
             quick = if took < Duration::from_millis(300) { quick + 1 } else { 0 };
             (quick >= 60).then_some(())
         });
-        over.store(true, Ordering::Relaxed);
     });
     event(&scene.client, "path-left", |event| says("what", "left via false")(event));
     assert_eq!(json(&scene.client, "status")["streams"]["reset"], 0);

@@ -117,6 +117,10 @@ impl Pair {
     }
 
     /// The paths of the client's open flows.
+    fn streams_so_far(&self) -> u64 {
+        self.client.document("/api/v1/status")["streams"]["total"].as_u64().unwrap()
+    }
+
     fn flows(&self) -> Vec<serde_json::Value> {
         let streams = self.client.document("/api/v1/streams");
         let rows = streams.as_array().unwrap().iter().filter(|row| row["protocol"] == "udp");
@@ -156,9 +160,12 @@ fn datagrams_of_every_size_arrive_directly_and_over_a_relay() {
 fn a_flow_ends_when_nothing_is_sent_and_the_next_datagram_begins_another() {
     let pair = Pair::start(Some(echo_datagrams()), "flow_idle_s = 1");
     let program = Program::of(pair.door);
-    for flows_so_far in 1..=2 {
+    let mut flows = 0;
+    for _ in 0..2 {
         program.echo(100);
-        assert_eq!(pair.client.document("/api/v1/status")["streams"]["total"], flows_so_far);
+        // On a busy machine a flow may end while its answer is under way.
+        let before = std::mem::replace(&mut flows, pair.streams_so_far());
+        assert!(flows > before, "{before} flows, and then {flows}");
         wait_for("the end of the flow", || pair.flows().is_empty().then_some(()));
         wait_for("its end at the server", || {
             pair.server.document("/api/v1/streams").as_array()?.is_empty().then_some(())
