@@ -74,7 +74,8 @@ impl Program {
         }
     }
 
-    /// Has a datagram echoed; datagrams may get lost, so it is tried again.
+    /// Has a datagram echoed; datagrams may get lost, so it is tried again. Answers to all but the first try are left for
+    /// whoever reads next, so two calls in a row take different sizes.
     fn echo(&self, size: usize) {
         let payload: Vec<u8> = (0..size).map(|at| (at * 7 + size) as u8).collect();
         wait_for(&format!("the echo of {size} bytes"), || {
@@ -116,11 +117,11 @@ impl Pair {
         Pair { mesh, _hub: hub, server, client, door }
     }
 
-    /// The paths of the client's open flows.
     fn streams_so_far(&self) -> u64 {
         self.client.document("/api/v1/status")["streams"]["total"].as_u64().unwrap()
     }
 
+    /// The paths of the client's open flows.
     fn flows(&self) -> Vec<serde_json::Value> {
         let streams = self.client.document("/api/v1/streams");
         let rows = streams.as_array().unwrap().iter().filter(|row| row["protocol"] == "udp");
@@ -161,8 +162,8 @@ fn a_flow_ends_when_nothing_is_sent_and_the_next_datagram_begins_another() {
     let pair = Pair::start(Some(echo_datagrams()), "flow_idle_s = 1");
     let program = Program::of(pair.door);
     let mut flows = 0;
-    for _ in 0..2 {
-        program.echo(100);
+    for size in [100, 101] {
+        program.echo(size);
         // On a busy machine a flow may end while its answer is under way.
         let before = std::mem::replace(&mut flows, pair.streams_so_far());
         assert!(flows > before, "{before} flows, and then {flows}");
