@@ -173,3 +173,20 @@ fn an_operator_trains_on_recorded_history_and_a_running_agent_takes_the_model() 
         (now["decisions"].as_u64()? > 0 || fallbacks).then_some(())
     });
 }
+
+/// The model in the repository is of the format that this version reads, and sound.
+#[test]
+fn the_shipped_model_can_be_loaded_and_tells_who_signed_it() {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/aire-1.model");
+    let output = aire(&["model", "show", shipped]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let signer = said.lines().find_map(|line| line.strip_prefix("signed by ")).unwrap();
+    let mesh = Mesh::new();
+    let config = format!("model = {{ file = '{shipped}', trust = ['{signer}'] }}");
+    fs::write(mesh.path("aire.toml"), config).unwrap();
+    let state = mesh.path("other.state");
+    let checked = aire(&["run", "--check", "--config", &mesh.path("aire.toml"), "--state", &state]);
+    let checked = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.contains("'aire-1' can be loaded"), "{checked}");
+}
