@@ -26,16 +26,24 @@ pub(crate) fn execute(asked: &Eval) -> Result<ExitCode, Failure> {
         entries.extend(models.map_err(|why| Failure::Failed(format!("{}: {why}", file.display())))?);
     }
     let protocol = Protocol { seeds: asked.seeds, probes: asked.probes, ..Protocol::default() };
-    // everything before the first replay: a fault in the last set costs nobody the hours of the others
-    let read = sources.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let sets = sources.iter().zip(read);
-    let findings: Vec<Finding> =
-        sets.map(|(source, frames)| find(source, frames, &protocol, &entries)).collect();
-    tell(asked, &sources, &findings)?;
-    if let Some(page) = &asked.html {
-        write(page, &report::page(&findings))?;
+    let mut faults = Vec::new();
+    let mut findings = Vec::with_capacity(sources.len());
+    for source in &sources {
+        findings.push(match read(source) {
+            Ok(frames) => find(source, frames, &protocol, &entries),
+            Err(error) => {
+                faults.push(error.to_string());
+                Finding::of_unreadable(source, &error)
+            }
+        });
     }
-    Ok(ExitCode::SUCCESS)
+    if faults.len() < sources.len() {
+        tell(asked, &sources, &findings)?;
+        if let Some(page) = &asked.html {
+            write(page, &report::page(&findings))?;
+        }
+    }
+    if faults.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Failure::Failed(faults.join("\n"))) }
 }
 
 fn tell(asked: &Eval, sources: &[Source], findings: &[Finding]) -> Result<(), Failure> {
@@ -50,11 +58,11 @@ fn tell(asked: &Eval, sources: &[Source], findings: &[Finding]) -> Result<(), Fa
 }
 
 /// What is to be replayed; nothing of sets in which there is no path to choose.
-fn read(source: &Source) -> Result<Option<Frames>, Failure> {
+fn read(source: &Source) -> Result<Option<Frames>, data::Error> {
     if source.description.is_single_links() {
         return Ok(None);
     }
-    match source.read().map_err(Failure::because)? {
+    match source.read()? {
         Recording::Frames(frames) => Ok(Some(frames)),
         Recording::Series(_) => Ok(None),
     }

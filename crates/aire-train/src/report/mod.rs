@@ -9,7 +9,7 @@ pub use json::json;
 pub use page::page;
 pub use text::text;
 
-use crate::data::Source;
+use crate::data::{Error, Source};
 use crate::evaluation::Evaluation;
 use crate::replay::Unfit;
 
@@ -40,6 +40,11 @@ impl Finding {
             Ok(found) => Finding::Evaluated(found),
             Err(unfit) => nothing(unfit.to_string()),
         }
+    }
+
+    /// For a set that cannot be read, for this reason. The others are worth their figures.
+    pub fn of_unreadable(source: &Source, why: &Error) -> Self {
+        Finding::Nothing { trace: source.name.clone(), why: format!("cannot be read: {why}") }
     }
 
     /// For a folder of single links.

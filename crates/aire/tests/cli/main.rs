@@ -5,6 +5,7 @@
 mod breaches;
 mod callers;
 mod commands;
+mod evaluation;
 mod false_relay;
 mod hostile;
 mod intruders;
