@@ -1,73 +1,23 @@
 //! Agents in this process record what they measure and choose.
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
-use std::fs;
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+mod mesh;
 
-use aire_admin::Log;
-use aire_agent::{Config, RawConfig};
-use aire_identity::{Authority, Scope};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
 use aire_trace::{Choice, Observation, Origin, Record, Segment};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const PERMIT: &str =
-    r#"permit(principal == App::"client", action == Action::"connect", resource == App::"echo");"#;
+use crate::mesh::{Mesh, PATIENCE, free, get};
+
 const SPAN: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An address that is free now.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-struct Mesh {
-    dir: tempfile::TempDir,
-    authority: Authority,
-    hub: SocketAddr,
-}
-
-impl Mesh {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join("mesh");
-        let authority = Authority::create(&folder, "prod".parse().unwrap(), SystemTime::now()).unwrap();
-        fs::write(dir.path().join("policy.cedar"), format!("{}\n{PERMIT}", aire_policy::STARTER)).unwrap();
-        Mesh { dir, authority, hub: free() }
-    }
-
-    /// Starts an agent in this process; gives the address of its admin API.
-    fn start(&self, node: &str, listen: SocketAddr, more: &str) -> SocketAddr {
-        let admin = free();
-        let path = |name: &str| self.dir.path().join(name).display().to_string();
-        let text = format!(
-            "node = '{node}'\nlisten = '{listen}'\nadmin = '{}'\nstate = '{}'\npolicy = ['{}']\nmulticast = false\n{more}",
-            admin,
-            path(node),
-            path("policy.cedar"),
-        );
-        let config = Config::resolve(RawConfig::parse(&text, "test.toml".as_ref()).unwrap()).unwrap();
-        let name = node.to_owned();
-        tokio::spawn(async move {
-            if let Err(error) = aire_agent::run(config, Log::default()).await {
-                panic!("{name}: {error}");
-            }
-        });
-        admin
-    }
-
-    fn join(&self, app: &str) -> String {
-        let hour = Duration::from_secs(3600);
-        let seeds = vec![self.hub.to_string()];
-        let scope = Scope::App(app.parse().unwrap());
-        self.authority.invite(scope, hour, 1, seeds, SystemTime::now()).unwrap().reveal()
-    }
-
-    fn history(&self, node: &str) -> PathBuf {
-        self.dir.path().join(node).join("history")
-    }
+fn history_of(mesh: &Mesh, node: &str) -> PathBuf {
+    mesh.dir.path().join(node).join("history")
 }
 
 /// All that a node recorded.
@@ -131,7 +81,7 @@ async fn agents_record_what_they_measure_and_choose() {
         mesh.join("client")
     );
     mesh.start("client", free(), &client);
-    let history = mesh.history("client");
+    let history = history_of(&mesh, "client");
     let wanted = [(Origin::Probe, 0), (Origin::Probe, 1), (Origin::Payload, 0), (Origin::Link, 0)];
     let all = async {
         let stream = connect(door).await;
@@ -170,20 +120,13 @@ async fn agents_record_what_they_measure_and_choose() {
     assert_eq!((chosen.app.as_str(), chosen.to.as_str()), ("echo", "server"));
     assert!(chosen.propensity > 0.0 && chosen.candidates > 0 && !chosen.by.is_empty());
     assert!(history.join("trace.toml").exists());
-    assert!(!mesh.history("hub").exists(), "it was told to record nothing");
+    assert!(!history_of(&mesh, "hub").exists(), "it was told to record nothing");
 }
 
 /// How many events of this kind an agent told.
 async fn told(admin: SocketAddr, kind: &str) -> usize {
-    let mut answer = String::new();
-    let ask = async {
-        let mut stream = TcpStream::connect(admin).await?;
-        let request = "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        stream.write_all(request.as_bytes()).await?;
-        stream.read_to_string(&mut answer).await
-    };
     // Before it listens there is nothing to hear.
-    ask.await.map_or(0, |_| answer.matches(&format!("\"kind\":\"{kind}\"")).count())
+    get(admin, "events").await.map_or(0, |answer| answer.matches(&format!("\"kind\":\"{kind}\"")).count())
 }
 
 /// Looks until `look` is satisfied.
@@ -207,7 +150,7 @@ async fn a_history_that_cannot_be_written_costs_one_event() {
         free(),
         &format!("join = '{}'\n[app]\nname = 'echo'\ntarget = '{}'\n", mesh.join("echo"), free()),
     );
-    let history = mesh.history("hub");
+    let history = history_of(&mesh, "hub");
     let records = || recorded(&history, "hub").0.len();
     until("a record of the link", async || records() > 0).await;
     // The agent may write meanwhile.

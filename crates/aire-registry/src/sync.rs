@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use aire_types::{NodeName, Time};
+use aire_types::{NodeName, Time, fnv};
 use aire_wire::{DigestEntry, Message};
 
 use crate::message::{BATCH, MAX_ENTRIES, entry_len};
@@ -108,9 +108,9 @@ impl Registry {
     fn hashes(&self, now: Time, count: usize) -> Vec<u64> {
         let mut hashes = vec![0u64; count];
         for (node, rank) in self.all_offered(now) {
-            let mut hash = fnv(node.as_str().as_bytes(), FNV_OFFSET);
-            hash = fnv(&rank.incarnation.0.to_be_bytes(), hash);
-            hash = fnv(&rank.sequence.to_be_bytes(), hash);
+            let mut hash = fnv::hash(node.as_str().as_bytes());
+            hash = fnv::extend(hash, &rank.incarnation.0.to_be_bytes());
+            hash = fnv::extend(hash, &rank.sequence.to_be_bytes());
             if let Some(bucket) = hashes.get_mut(usize::from(bucket_of(node, count))) {
                 *bucket = bucket.wrapping_add(mix(hash));
             }
@@ -158,14 +158,7 @@ fn pack(held: BTreeMap<u8, Vec<DigestEntry>>) -> Vec<(Vec<u8>, Vec<DigestEntry>)
 
 /// Which of `count` (a power of two, at most 256) buckets a node is in.
 fn bucket_of(node: &NodeName, count: usize) -> u8 {
-    (mix(fnv(node.as_str().as_bytes(), FNV_OFFSET)) & (count as u64 - 1)) as u8
-}
-
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-
-/// FNV-1a, 64 bits.
-fn fnv(bytes: &[u8], from: u64) -> u64 {
-    bytes.iter().fold(from, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    (mix(fnv::hash(node.as_str().as_bytes())) & (count as u64 - 1)) as u8
 }
 
 /// The end of MurmurHash3: FNV alone mixes its last bytes badly.

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
-use aire_train::data::{self, Frames, Recording, Source};
+use aire_train::data::{self, Frames, Source};
 use aire_train::evaluation::evaluate;
 use aire_train::policies::{self, Entry};
 use aire_train::replay::Protocol;
@@ -29,7 +29,7 @@ pub(crate) fn execute(asked: &Eval) -> Result<ExitCode, Failure> {
     let mut faults = Vec::new();
     let mut findings = Vec::with_capacity(sources.len());
     for source in &sources {
-        findings.push(match read(source) {
+        findings.push(match source.read_pairs() {
             Ok(frames) => find(source, frames, &protocol, &entries),
             Err(error) => {
                 faults.push(error.to_string());
@@ -55,17 +55,6 @@ fn tell(asked: &Eval, sources: &[Source], findings: &[Finding]) -> Result<(), Fa
     let single = sources.len() == 1 && sources[0].dir == asked.traces;
     let document = if single { documents.remove(0) } else { documents.into() };
     say(&format!("{document}\n"))
-}
-
-/// What is to be replayed; nothing of sets in which there is no path to choose.
-fn read(source: &Source) -> Result<Option<Frames>, data::Error> {
-    if source.description.is_single_links() {
-        return Ok(None);
-    }
-    match source.read()? {
-        Recording::Frames(frames) => Ok(Some(frames)),
-        Recording::Series(_) => Ok(None),
-    }
 }
 
 fn find(source: &Source, frames: Option<Frames>, protocol: &Protocol, entries: &[Entry]) -> Finding {

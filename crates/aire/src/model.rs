@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use aire_train::learn::{SigningKey, inspect, write_untrained};
+use aire_train::learn::{SigningKey, hexadecimal, inspect, write_untrained};
 
 use crate::args::Model;
 use crate::failure::Failure;
@@ -34,8 +34,4 @@ fn show(file: &Path, json: bool) -> Result<(), Failure> {
         return say(&format!("{document}\n"));
     }
     say(&format!("model {name}\ntrained on {trained}\nsigned by {signer}\n"))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

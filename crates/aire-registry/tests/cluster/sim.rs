@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aire_registry::{Config, NoticeOutput, Notices, Output, Rank, Registry, Unsigned, VerifiedRecord};
-use aire_types::{Identity, Incarnation, MeshName, NodeName, NodeProfile, Time};
+use aire_types::{Identity, Incarnation, MeshName, NodeName, NodeProfile, Time, fnv};
 use aire_wire::{Message, Notice, NoticeKind, Record, RecordBody};
 
 /// Reproducible numbers for the network and the faults.
@@ -38,16 +38,12 @@ pub(crate) fn mesh() -> MeshName {
     MeshName::new("sim").expect("a good name")
 }
 
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3))
-}
-
 /// Stands for ECDSA: only who knows `signer` (that is, its own host) calls it.
 fn signature(signer: &Identity, record: &Record) -> Vec<u8> {
-    let key = fnv(signer.to_string().as_bytes());
+    let key = fnv::hash(signer.to_string().as_bytes());
     let mut bytes = record.signed();
     bytes.extend(key.to_be_bytes());
-    fnv(&bytes).to_be_bytes().repeat(9)
+    fnv::hash(&bytes).to_be_bytes().repeat(9)
 }
 
 /// Signs what `claimed` says with the key of `signer`; honest where they are the same.
@@ -97,7 +93,7 @@ pub(crate) fn body(zone: &str) -> RecordBody {
 
 /// Stands for the authority's ECDSA.
 pub(crate) fn sign_notice(notice: &Notice) -> Vec<u8> {
-    fnv(&[&notice.signed()[..], b"authority"].concat()).to_be_bytes().repeat(9)
+    fnv::hash(&[&notice.signed()[..], b"authority"].concat()).to_be_bytes().repeat(9)
 }
 
 /// One node: the registry and what an agent does around it.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use aire_sim::replay::{Recorded, ReplayArgs, execute};
-use aire_train::data::{self, Matrix, Quantity, Recording};
+use aire_train::data::{self, Matrix, Quantity};
 use clap::Parser;
 
 /// Agents on a recorded network that their own traffic loads.
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 fn load(dir: &Path) -> Result<Vec<Recorded>, String> {
     let mut networks = Vec::new();
     for source in data::sources(dir).map_err(|error| error.to_string())? {
-        let Recording::Frames(frames) = source.read().map_err(|error| error.to_string())? else {
+        let Some(frames) = source.read_pairs().map_err(|error| error.to_string())? else {
             eprintln!("{}: single links, among which there is nothing to choose", source.name);
             continue;
         };

@@ -86,6 +86,20 @@ impl Source {
         })
     }
 
+    /// What was measured between all pairs; `None`, and nothing is read, where there are single links.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    pub fn read_pairs(&self) -> Result<Option<Frames>, Error> {
+        if self.description.is_single_links() {
+            return Ok(None);
+        }
+        Ok(match self.read()? {
+            Recording::Frames(frames) => Some(frames),
+            Recording::Series(_) => None,
+        })
+    }
+
     /// Shares of answers and packets that were lost on direct paths, 0 to 1: as many matrices of the same nodes as
     /// [`Source::read`] has, or none where the kind of recording holds no loss.
     ///

@@ -108,6 +108,11 @@ fn open(sealed: &[u8]) -> Option<(&[u8], &[u8])> {
     (known && signed.is_ok()).then_some((signer, artefact))
 }
 
+/// A key as configurations write it.
+pub fn hexadecimal(key: &[u8]) -> String {
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;

@@ -27,7 +27,7 @@ pub use checkpoint::Epoch;
 pub use dataset::{Case, Dataset, Plan, Share};
 pub use export::export;
 pub use importance::importance;
-pub use key::{SigningKey, inspect, unseal};
+pub use key::{SigningKey, hexadecimal, inspect, unseal};
 pub use margin::{Chosen, Verdict, choose};
 pub use network::Layer;
 pub use normalisation::Normalisation;

@@ -13,11 +13,11 @@ use super::checkpoint::Checkpoint;
 use super::dataset::{Dataset, Plan};
 use super::export::export;
 use super::importance::importance;
-use super::key::SigningKey;
+use super::key::{SigningKey, hexadecimal};
 use super::margin::{Chosen, choose};
 use super::report::Account;
 use super::trainer::{Course, Fitted, Settings, fit};
-use crate::data::{Frames, Histories, Recording, histories, sources};
+use crate::data::{Frames, Histories, histories, sources};
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -117,7 +117,7 @@ pub fn train(request: &Request) -> Result<Trained, Error> {
         name,
         report,
         key: (key_path, fresh),
-        public_key: key.public_key().iter().map(|byte| format!("{byte:02x}")).collect(),
+        public_key: hexadecimal(key.public_key()),
         rows: [training.len(), validation.len()],
         losses: [fitted.untrained_loss, best_loss(&fitted)],
         chosen,
@@ -171,10 +171,8 @@ pub fn columns(names: &[String]) -> Result<Vec<usize>, Error> {
 fn read(folders: &[PathBuf]) -> Result<Vec<Frames>, Error> {
     let mut all = Vec::new();
     for folder in folders {
-        for source in sources(folder)?.iter().filter(|source| !source.description.is_single_links()) {
-            if let Recording::Frames(frames) = source.read()? {
-                all.push(frames);
-            }
+        for source in sources(folder)? {
+            all.extend(source.read_pairs()?);
         }
     }
     Ok(all)

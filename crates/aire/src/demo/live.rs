@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aire_types::fnv;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of one record: number, filler, checksum.
@@ -47,17 +48,16 @@ impl Chain {
             *byte = (self.next as u8).wrapping_mul(31).wrapping_add(i as u8);
         }
         body[..8].copy_from_slice(&self.next.to_le_bytes());
-        self.seal = fnv(self.seal, body);
+        self.seal = chain(self.seal, body);
         seal.copy_from_slice(&self.seal.to_le_bytes());
         self.next += 1;
         record
     }
 }
 
-/// FNV-1a, 64 bits, begun with what came before.
-fn fnv(before: u64, bytes: &[u8]) -> u64 {
-    let start = 0xcbf2_9ce4_8422_2325 ^ before;
-    bytes.iter().fold(start, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+/// A hash begun with what came before.
+fn chain(before: u64, bytes: &[u8]) -> u64 {
+    fnv::extend(fnv::OFFSET ^ before, bytes)
 }
 
 /// Writes `count` records at the pace.
