@@ -22,7 +22,8 @@ pub struct PoolConfig {
     pub dwell: Duration,
     /// The longest dwell.
     pub dwell_most: Duration,
-    /// How long a path is used at least before a better one is taken.
+    /// How long a path is used at least before a better one is taken; right after the first path was found no longer than
+    /// since then.
     pub settle: Duration,
     /// The wait after a failed dial or a refusal; doubles with every failure.
     pub backoff: Duration,

@@ -11,6 +11,8 @@ use crate::health::CarrierId;
 const TENTHS: u32 = 10;
 const STEP_UNKNOWN: Duration = Duration::from_millis(100);
 const STEP_LEAST: Duration = Duration::from_millis(10);
+/// How long the first better path is used at least.
+const SETTLE_LEAST: Duration = Duration::from_secs(1);
 
 impl Pool {
     pub(super) fn prefer(&mut self, carrier: CarrierId) {
@@ -28,7 +30,9 @@ impl Pool {
             (carrier.usable() && carrier.path != path).then_some(*id)
         };
         let from: BTreeSet<CarrierId> = self.carriers.iter().filter_map(on_other).collect();
-        self.settled_at = now + self.config.settle;
+        // Paths answer one after the other at first: what was the best of the first second need not be that of the next.
+        let known_for = now.since(self.found_at).max(SETTLE_LEAST);
+        self.settled_at = now + known_for.min(self.config.settle);
         self.prefer(to);
         self.moving = Some(Move { from, to, tenths_left: TENTHS, next: now });
         self.outputs.push_back(PoolOutput::Event(PoolEvent::Left {

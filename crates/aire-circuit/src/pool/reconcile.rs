@@ -129,6 +129,7 @@ impl Pool {
         let any = || self.carriers.iter().find(|(_, carrier)| carrier.usable()).map(|(id, _)| *id);
         let Some(carrier) = first.or_else(any) else { return };
         self.prefer(carrier);
+        self.found_at = now;
         let again = std::mem::replace(&mut self.had_path, true);
         let after = self.no_path_since.take().map_or(Duration::ZERO, |since| now.since(since));
         if let Some(path) = self.path_of(carrier).cloned() {

@@ -42,8 +42,10 @@ impl Pool {
         all().filter(granted).chain(asked).filter(wanted).cloned().collect()
     }
 
+    /// Dials that may still serve: those along a circuit that was closed do not.
     fn dials_on<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (CarrierId, &'a Carrier)> {
-        let dials = self.carriers.iter().filter(|(_, carrier)| carrier.up.is_none() && carrier.path == *path);
+        let serves = |carrier: &Carrier| carrier.up.is_none() && carrier.retire_at.is_none();
+        let dials = self.carriers.iter().filter(move |(_, carrier)| serves(carrier) && carrier.path == *path);
         dials.map(|(id, carrier)| (*id, carrier))
     }
 

@@ -97,6 +97,8 @@ pub struct Pool {
     pub(super) silent_since: Option<Time>,
     /// A carrier was open since somebody wanted one.
     pub(super) had_path: bool,
+    /// Since when there is a path again.
+    pub(super) found_at: Time,
     /// No better path is taken before.
     pub(super) settled_at: Time,
     pub(super) draining: bool,
@@ -126,6 +128,7 @@ impl Pool {
             no_path_since: None,
             silent_since: None,
             had_path: false,
+            found_at: Time::ZERO,
             settled_at: Time::ZERO,
             draining: false,
             next_carrier: config.first_carrier,

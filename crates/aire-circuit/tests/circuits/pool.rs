@@ -151,6 +151,22 @@ fn a_better_path_is_taken_a_tenth_at_a_time() {
 }
 
 #[test]
+fn the_first_better_path_is_not_kept_for_long() {
+    let mut world = World::new(8, &[(Path::DIRECT, 240), (via("r2"), 100), (via("r1"), 60)]);
+    world.order = vec![Path::DIRECT];
+    world.start();
+    world.run_for(Duration::from_secs(1));
+    for better in ["r2", "r1"] {
+        world.order.insert(0, via(better));
+        world.rank();
+        world.run_for(Duration::from_millis(500));
+    }
+    assert_eq!(world.pool.current(), Some(&via("r2")), "for a moment it is kept");
+    world.run_for(Duration::from_secs(2));
+    assert_eq!(world.pool.current(), Some(&via("r1")));
+}
+
+#[test]
 fn a_ranking_that_changes_its_mind_all_the_time_moves_seldom() {
     let mut world = three(5);
     let at = world.now;
@@ -290,6 +306,39 @@ fn dials_that_hang_say_nothing_against_their_circuit() {
     assert!(pool.spares(at(since + 1100), hanging));
     pool.handle_failed(at(since + 1100), hanging);
     assert!(!pool.spares(at(since + 1100), hanging), "it is over");
+}
+
+/// They cannot come up any more: to give them up makes no room for one that can.
+#[test]
+fn dials_along_a_circuit_that_was_closed_are_not_taken_for_those_of_its_successor() {
+    let (path, at) = (via("r1"), Time::from_millis);
+    let mut pool = Pool::new(PoolConfig::new(Class::Interactive, 1));
+    pool.handle_wants(at(0), Wants { streams: 9, busy: 9, warm: false });
+    pool.handle_ranking(at(0), vec![path.clone()], Vec::new());
+    let mut circuit = CircuitId([1; 16]);
+    pool.handle_granted(at(0), &path, circuit);
+    pool.handle_up(at(0), CarrierId(1), None);
+    pool.handle_timeout(at(5));
+    pool.handle_circuit_closed(at(10), circuit, CircuitClose::HopGone, Duration::from_secs(60));
+    let mut dials = Vec::new();
+    for now in (0..30_000).step_by(10).map(at) {
+        pool.handle_timeout(now);
+        pool.check_invariants();
+        while let Some(output) = pool.poll_output() {
+            match output {
+                PoolOutput::Negotiate { .. } => {
+                    circuit.0[0] += 1;
+                    pool.handle_granted(now, &path, circuit);
+                }
+                PoolOutput::Dial { carrier, .. } => dials.push(carrier),
+                PoolOutput::Close { carrier, .. } => dials.retain(|dial| *dial != carrier),
+                _ => {}
+            }
+        }
+        pool.check_invariants();
+    }
+    dials.retain(|dial| *dial != CarrierId(1));
+    assert_eq!(dials.len(), 4, "{dials:?}");
 }
 
 #[test]
