@@ -27,13 +27,13 @@ pub enum Recording {
     Series(Vec<Series>),
 }
 
-/// The described folders at `dir`: itself where it has a `trace.toml`, else those right below it that have one, by name.
+/// The folders with a `trace.toml` at `dir`: itself, else those right below it, by name.
 ///
 /// # Errors
-/// Where there is none, or a description is wrong.
-pub fn sources(dir: &Path) -> Result<Vec<Source>, Error> {
+/// Where there is none.
+pub fn folders(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     if dir.join(FILE).is_file() {
-        return Ok(vec![Source::open(dir)?]);
+        return Ok(vec![dir.to_owned()]);
     }
     let unreadable = |error: std::io::Error| Error::in_file(dir, format!("cannot be read: {error}"));
     let mut folders = Vec::new();
@@ -49,7 +49,21 @@ pub fn sources(dir: &Path) -> Result<Vec<Source>, Error> {
         return Err(Error::in_file(dir, message));
     }
     folders.sort();
-    folders.iter().map(|folder| Source::open(folder)).collect()
+    Ok(folders)
+}
+
+/// The [`folders`] at `dir` with their descriptions.
+///
+/// # Errors
+/// Where there is none, or a description is wrong.
+pub fn sources(dir: &Path) -> Result<Vec<Source>, Error> {
+    folders(dir)?.iter().map(|folder| Source::open(folder)).collect()
+}
+
+/// What the set in a folder is called: as the folder.
+pub fn name(dir: &Path) -> String {
+    let full = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    full.file_name().map_or_else(|| "traces".into(), |name| name.to_string_lossy()).into_owned()
 }
 
 impl Source {
@@ -59,9 +73,7 @@ impl Source {
     /// Where it is missing or wrong.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let description = Description::read(dir)?;
-        let full = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-        let name = full.file_name().map_or_else(|| "traces".into(), |name| name.to_string_lossy());
-        Ok(Source { dir: dir.to_owned(), name: name.into_owned(), description })
+        Ok(Source { dir: dir.to_owned(), name: name(dir), description })
     }
 
     /// Reads what the folder holds.

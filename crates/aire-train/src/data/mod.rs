@@ -24,7 +24,7 @@ pub use description::{
 };
 pub use error::Error;
 pub use histories::{Histories, histories};
-pub use import::{Recording, Source, sources};
+pub use import::{Recording, Source, folders, name, sources};
 pub use matrix::Matrix;
 pub use series::{Point, Series};
 pub use unit::Unit;

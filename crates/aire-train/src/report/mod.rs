@@ -43,8 +43,8 @@ impl Finding {
     }
 
     /// For a set that cannot be read, for this reason. The others are worth their figures.
-    pub fn of_unreadable(source: &Source, why: &Error) -> Self {
-        Finding::Nothing { trace: source.name.clone(), why: format!("cannot be read: {why}") }
+    pub fn of_unreadable(trace: &str, why: &Error) -> Self {
+        Finding::Nothing { trace: trace.to_owned(), why: format!("cannot be read: {why}") }
     }
 
     /// For a folder of single links.

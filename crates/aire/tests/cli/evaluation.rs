@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use aire_types::Random;
+use serde_json::json;
 
 use crate::stage::{aire, done, stderr, stdout, text};
 
@@ -67,10 +68,16 @@ fn recorded_networks_are_evaluated_and_a_bad_one_does_not_cost_the_others() {
     record(&bad);
     let rows = fs::read_to_string(bad.join("rows.csv")).unwrap();
     fs::write(bad.join("rows.csv"), format!("{rows}1643400000.0,n1,n2,fast\n")).unwrap();
+    let undescribed = folder.path().join("undescribed");
+    fs::create_dir(&undescribed).unwrap();
+    fs::write(undescribed.join("trace.toml"), "kind = 'pears'").unwrap();
     let output = aire(&["eval", "--traces", text(folder.path()), "--seeds", "1", "--json"]);
     let (told, said) = (stderr(&output), stdout(&output));
-    assert!(output.status.code() == Some(1) && told.contains("rows.csv"), "{told}");
+    assert!(output.status.code() == Some(1), "{told}");
+    assert!(told.contains("rows.csv") && told.contains("pears"), "{told}");
     let documents: serde_json::Value = serde_json::from_str(&said).unwrap();
-    assert!(documents[0]["trace"] == "bad" && documents[0]["policies"] == serde_json::json!([]), "{said}");
-    assert!(documents[1]["trace"] == "sound" && documents[1]["decisions"].as_u64().unwrap() > 200);
+    assert!(documents[1]["trace"] == "sound" && documents[1]["decisions"].as_u64().unwrap() > 200, "{said}");
+    for (at, name) in [(0, "bad"), (2, "undescribed")] {
+        assert_eq!((&documents[at]["trace"], &documents[at]["policies"]), (&name.into(), &json!([])));
+    }
 }
