@@ -77,7 +77,7 @@ pub(crate) struct Enrol {
     pub(crate) mesh: MeshName,
     pub(crate) node: NodeName,
     pub(crate) csr: Der,
-    /// Made with the token's secret over all of the above.
+    /// Made with the token's secret over [`Enrol::proven`].
     pub(crate) proof: Der,
 }
 
