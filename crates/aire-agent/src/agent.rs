@@ -218,11 +218,15 @@ impl Agent {
                 }
             }
             Effect::Closed { circuit, role, route, code, reason, grace } => {
+                crate::ends::close(self, circuit);
                 self.close_circuit(circuit, role, route, code, &reason, grace);
             }
-            Effect::Probed { route, rtt } => {
+            Effect::Probed { route, circuit, rtt } => {
                 for outgoing in self.outgoing_to(&route.instance) {
                     outgoing.association.probed(&route.path, rtt);
+                    if rtt.is_some() {
+                        outgoing.handle_echo(self, &route.path, circuit);
+                    }
                 }
             }
             Effect::Renewed(answer) => self.take_renewal(answer),

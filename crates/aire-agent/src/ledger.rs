@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use aire_admin::documents::StreamRow;
-use aire_types::{AppName, Class, NodeName, Path, Time};
+use aire_types::{AppName, Class, NodeName, Path, Protocol, Time};
 use aire_wire::{AssociationId, ResetCode, StreamId};
 use parking_lot::Mutex;
 
@@ -96,7 +96,9 @@ impl Ledger {
         let row = |((id, stream), entry): ((AssociationId, StreamId), Entry)| {
             let association = entry.association.upgrade()?;
             let state = association.read(|core| core.stream(stream))?;
-            let path = state.carrier.and_then(|carrier| association.path_of(carrier));
+            let of_carrier = || state.carrier.and_then(|carrier| association.path_of(carrier));
+            let straight = state.protocol == Protocol::Udp && association.takes_shortcut();
+            let path = if straight { Some(Path::DIRECT) } else { of_carrier() };
             let (more_in, more_out) = association.datagram_bytes(stream);
             Some(StreamRow {
                 id: stream_id(id, stream),

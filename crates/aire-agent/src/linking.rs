@@ -46,6 +46,7 @@ async fn follow(agent: Arc<Agent>, node: NodeName, serial: LinkSerial, mut event
                 crate::ends::receive(&agent, &node, bytes);
             }
             LinkEvent::Datagram(bytes) => {
+                crate::ends::hear(&agent, &node, &bytes);
                 agent.control(|now, control| control.handle_datagram(now, &node, &bytes));
             }
             LinkEvent::Closed { reason, .. } => {

@@ -173,7 +173,12 @@ async fn open(agent: &Arc<Agent>, wanted: &Wanted<'_>) -> Result<(Arc<Associatio
         let route = place(agent, wanted, draining.as_ref()).await?;
         let outgoing = Outgoing::find(agent, &route.instance, wanted.class);
         let missed = match attempt_open(agent, wanted, &outgoing, deadline).await {
-            Ok(taken) => return Ok((Arc::clone(&outgoing.association), taken)),
+            Ok(taken) => {
+                if wanted.says.protocol() == Protocol::Udp {
+                    outgoing.seek_shortcut();
+                }
+                return Ok((Arc::clone(&outgoing.association), taken));
+            }
             Err(missed) => missed,
         };
         match missed.code {

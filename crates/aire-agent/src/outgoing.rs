@@ -1,6 +1,7 @@
 //! Associations that this agent opened: one for each instance and class that its applications call.
 
 mod dial;
+mod shortcut;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -45,6 +46,8 @@ struct State {
     dials: BTreeMap<CarrierId, AbortHandle>,
     /// Paths over which no carrier opened the last time, and why.
     failures: BTreeMap<Path, String>,
+    /// Looks for a way for datagrams, while there are any.
+    seeking: Option<AbortHandle>,
     /// Resets the streams when no path comes for too long.
     patience: Option<AbortHandle>,
     /// Of circuits, the last one, where none was granted since.
@@ -117,6 +120,7 @@ impl Outgoing {
 
     pub(crate) fn handle_ranking(&self, ranked: RankedPaths) {
         let RankedPaths { mut paths, standby, silent } = ranked;
+        self.association.prefer_direct(paths.first().is_some_and(Path::is_direct));
         // The pool takes the first disjoint path for its standby; the brain knows which is best.
         if let Some(standby) = standby {
             paths.retain(|path| *path != standby);
@@ -183,7 +187,8 @@ impl Outgoing {
     fn stop_tasks(&self) {
         let mut state = self.state.lock();
         let dials = std::mem::take(&mut state.dials);
-        dials.into_values().chain(state.patience.take()).for_each(|task| task.abort());
+        let others = state.patience.take().into_iter().chain(state.seeking.take());
+        dials.into_values().chain(others).for_each(|task| task.abort());
     }
 
     /// Does the configuration name its app?

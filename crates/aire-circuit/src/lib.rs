@@ -15,5 +15,5 @@ mod pool;
 pub use crypto::{Crypto, Digest, Key};
 pub use health::{CarrierId, Leave, LeaveConfig, LeaveOutput, Progress, Symptom, TcpFacts};
 pub use lease::{Accepted, Asked, HeldView, PreambleError, Role};
-pub use negotiate::{Circuits, Config, Denial, Gate, Output, RequestError, Terms, Want};
+pub use negotiate::{Circuits, Config, Denial, Gate, Onward, Output, RequestError, Terms, Want};
 pub use pool::{LeftBecause, Pool, PoolConfig, PoolEvent, PoolOutput, Wants};

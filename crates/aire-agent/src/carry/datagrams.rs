@@ -35,11 +35,23 @@ pub(crate) enum Departure {
     Nowhere,
 }
 
+/// What an association makes of a datagram that came over a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// It was sealed for it.
+    Opened,
+    /// It names a key of this association, but is forged, or came before.
+    Dropped,
+    /// It is another association's.
+    Another,
+}
+
 /// Datagrams that a flow keeps until it is attached.
 const MAX_EARLY: usize = 8;
 
 impl Association {
-    /// Seals a datagram for the way that the stream takes now. `link`: how much the link to a neighbour carries.
+    /// Seals a datagram for the shortcut, or else for the way that the stream takes now. `link`: how much the link to a
+    /// neighbour carries.
     pub(crate) fn depart(
         &self,
         stream: StreamId,
@@ -49,21 +61,26 @@ impl Association {
         let now = self.clock.now();
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
+        inner.flowed = now;
         let Some(carrier) = inner.core.route_of(stream) else { return Departure::Nowhere };
         let Some(slot) = inner.carriers.get(&carrier) else { return Departure::Nowhere };
+        let shortcut = inner.shortcut(now);
+        let (circuit, neighbour) =
+            shortcut.map_or((slot.circuit, &slot.neighbour), |way| (way.circuit, &way.node));
+        let (straight, follows_carrier) = (shortcut.is_some() || slot.path.is_direct(), shortcut.is_none());
         let limit = match link {
-            Some((node, limit)) if *node == slot.neighbour => limit,
-            _ => return Departure::Needs(slot.neighbour.clone()),
+            Some((node, limit)) if node == neighbour => limit,
+            _ => return Departure::Needs(neighbour.clone()),
         };
         // What the links behind the first one carry is not known here.
-        let limit = if slot.path.is_direct() { limit } else { limit.min(RELAYED_DATAGRAM) };
-        let way = Way { circuit: slot.circuit, limit };
-        let departure = match inner.datagrams.seal(way, stream, payload) {
+        let limit = if straight { limit } else { limit.min(RELAYED_DATAGRAM) };
+        let departure = match inner.datagrams.seal(Way { circuit, limit }, stream, payload) {
             Ok(datagram) => Departure::Link(datagram),
             Err(Unsent::TooLong) => Departure::Record,
             Err(Unsent::NoKey) => Departure::Nowhere,
         };
-        let ping = matches!(departure, Departure::Link(_)) && inner.datagrams.wants_ping(now, carrier);
+        let sent = matches!(departure, Departure::Link(_));
+        let ping = sent && follows_carrier && inner.datagrams.wants_ping(now, carrier);
         drop(guard);
         if ping {
             self.with(|now, inner| inner.core.ping(now, carrier));
@@ -79,13 +96,15 @@ impl Association {
         })
     }
 
-    /// Opens a datagram from a link and delivers it; false when it was not sealed for this association.
-    pub(crate) fn receive_datagram(&self, head: &DatagramHead, datagram: &mut [u8]) -> bool {
+    /// Opens a datagram from a link and delivers it.
+    pub(crate) fn receive_datagram(&self, head: &DatagramHead, datagram: &mut [u8]) -> Arrival {
+        let now = self.clock.now();
         let opened = {
             let mut guard = self.inner.lock();
             let inner = &mut *guard;
             match inner.datagrams.open(head, datagram) {
                 Ok((stream, payload)) => {
+                    inner.came_along(now, head);
                     let is_flow =
                         inner.core.stream(stream).is_some_and(|state| state.protocol == Protocol::Udp);
                     let slot = inner.streams.get_mut(&stream).filter(|_| is_flow);
@@ -96,18 +115,18 @@ impl Association {
                         slot.delivery.clone().map(|delivery| (delivery, payload))
                     })
                 }
-                Err(Rejected::UnknownKey) => return false,
+                Err(Rejected::UnknownKey) => return Arrival::Another,
                 Err(why) => {
                     tracing::trace!(?why, circuit = %head.circuit, "a datagram was dropped");
-                    return true;
+                    return Arrival::Dropped;
                 }
             }
         };
         if let Some((delivery, payload)) = opened {
             delivery.count_in(payload.len());
-            delivery.deliver(self.clock.now(), payload);
+            delivery.deliver(now, payload);
         }
-        true
+        Arrival::Opened
     }
 
     /// From now on datagrams of the flow are delivered there.

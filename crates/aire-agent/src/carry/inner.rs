@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::association::{Association, CarrierSlot, Report, StreamSlot};
 use super::cipher::Seal;
 use super::keeper::Keeper;
+use super::shortcut::Shortcut;
 
 /// Payload round trips of one carrier are reported at most so often.
 const RTT_REPORT: Duration = Duration::from_millis(100);
@@ -28,6 +29,11 @@ pub(super) struct Inner {
     /// Busy streams that share a carrier.
     pub(super) crowded: Vec<StreamId>,
     pub(super) carriers: BTreeMap<CarrierId, CarrierSlot>,
+    pub(super) shortcut: Option<Shortcut>,
+    /// Source: the ranking has the straight way first.
+    pub(super) prefers_direct: bool,
+    /// When a datagram last passed.
+    pub(super) flowed: Time,
     pub(super) streams: HashMap<StreamId, StreamSlot>,
     pub(super) woken: Vec<Waker>,
     /// To the owner; `None` when the association is over. Reports are sent under the lock, so that they arrive in
@@ -65,6 +71,7 @@ impl Inner {
         self.warm = false;
         self.pump(now);
         self.close_all(close, reason);
+        self.shortcut = None;
         self.reports = None;
     }
 

@@ -43,6 +43,14 @@ pub(super) struct Entry {
     pub(super) ends: Ends,
 }
 
+/// Where a datagram of an application goes.
+pub(crate) enum Onward {
+    /// Out on this link: its circuit is relayed here.
+    Link(Link),
+    /// Nowhere else: its circuit ends here.
+    Here,
+}
+
 /// Names one link for its whole life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LinkSerial(pub(super) u64);
@@ -281,10 +289,12 @@ impl Control {
         self.pump(now);
     }
 
-    /// The link that an application's datagram from `from` goes out on, if its circuit is relayed here.
-    pub(crate) fn onward(&self, from: &NodeName, head: &DatagramHead) -> Option<Link> {
-        let to = self.circuits.onward(from, head.circuit, head.towards)?;
-        self.links.get(to).cloned()
+    /// Where an application's datagram goes that came over the link from `from`.
+    pub(crate) fn onward(&self, from: &NodeName, head: &DatagramHead) -> Option<Onward> {
+        match self.circuits.onward(from, head.circuit, head.towards)? {
+            aire_circuit::Onward::To(next) => self.links.get(next).cloned().map(Onward::Link),
+            aire_circuit::Onward::Here => Some(Onward::Here),
+        }
     }
 
     /// A message arrived; gossip comes by [`Control::handle_records`] instead.

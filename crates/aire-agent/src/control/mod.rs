@@ -19,7 +19,7 @@ mod reach;
 mod registry;
 
 pub(crate) use circuits::{Granted, Placement};
-pub(crate) use links::LinkSerial;
+pub(crate) use links::{LinkSerial, Onward};
 pub(crate) use registry::Examined;
 
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ pub(crate) enum Effect {
         grace: Duration,
     },
     /// A probe of ours came back, or did not.
-    Probed { route: RouteId, rtt: Option<Duration> },
+    Probed { route: RouteId, circuit: CircuitId, rtt: Option<Duration> },
     /// A renewed certificate arrived from the authority.
     Renewed(Vec<u8>),
     /// A member asks the authority, which we hold, for a new certificate.

@@ -12,11 +12,15 @@ use super::{Control, Effect};
 
 /// A probe that was not answered for so long counts as lost.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The same for what datagrams ask, which is often.
+const SOUNDED: Duration = Duration::from_secs(1);
 
 /// Whom the answer to a probe is for.
 #[derive(Debug)]
 enum Asker {
     Brain(u64),
+    /// Datagrams that may take the route: [`Effect::Probed`] is all they need.
+    Datagrams,
     /// `aire ping`.
     Person(oneshot::Sender<Result<Duration, String>>),
 }
@@ -47,6 +51,12 @@ impl Control {
         self.pump(now);
     }
 
+    /// Looks whether datagrams get through on `route`; [`Effect::Probed`] follows where they do.
+    pub(crate) fn sound(&mut self, now: Time, route: &RouteId) {
+        self.probe_for(now, Asker::Datagrams, route);
+        self.pump(now);
+    }
+
     fn probe_for(&mut self, now: Time, asker: Asker, route: &RouteId) {
         if !self.routes.by_route.contains_key(route)
             && let Err(Refused { reason, .. }) = self.ask(now, route)
@@ -71,7 +81,8 @@ impl Control {
     }
 
     fn send_probe(&mut self, now: Time, route: &RouteId, circuit: CircuitId, asker: Asker) {
-        let sent = self.circuits.probe(now, circuit, PATIENCE);
+        let patience = if matches!(asker, Asker::Datagrams) { SOUNDED } else { PATIENCE };
+        let sent = self.circuits.probe(now, circuit, patience);
         match (sent, self.routes.by_route.get_mut(route)) {
             (Some(sequence), Some(entry)) => {
                 if let Asker::Brain(id) = asker {
@@ -94,6 +105,7 @@ impl Control {
     fn unsent(&mut self, now: Time, asker: Asker, reason: &str) {
         match asker {
             Asker::Brain(id) => self.brain.handle_unsent(now, id),
+            Asker::Datagrams => {}
             Asker::Person(told) => {
                 // A person who left does not mind.
                 let _ = told.send(Err(reason.to_owned()));
@@ -105,7 +117,7 @@ impl Control {
         let Some(route) = self.routes.by_circuit.get(&circuit).cloned() else { return };
         let Some(entry) = self.routes.by_route.get_mut(&route) else { return };
         let asker = entry.probes.sent.remove(&sequence);
-        if asker.is_some() {
+        if matches!(asker, Some(Asker::Brain(_) | Asker::Person(_))) {
             self.record_probe(&route, rtt, PATIENCE);
         }
         match (asker, rtt) {
@@ -114,8 +126,8 @@ impl Control {
                 let _ = told.send(Ok(rtt));
             }
             // The brain gives unanswered probes up by itself; a person hears nothing more.
-            (_, None) | (None, _) => {}
+            (_, None) | (None | Some(Asker::Datagrams), _) => {}
         }
-        self.effects.push(Effect::Probed { route, rtt });
+        self.effects.push(Effect::Probed { route, circuit, rtt });
     }
 }

@@ -14,3 +14,4 @@ mod verify;
 
 pub use circuits::Circuits;
 pub use config::{Config, Denial, Gate, Output, RequestError, Terms, Want};
+pub use probe::Onward;

@@ -8,6 +8,15 @@ use super::config::Output;
 use super::own::MAX_PROBES;
 use crate::crypto::{Crypto, same_mac};
 
+/// Where a datagram goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Onward<'a> {
+    /// To this node.
+    To(&'a NodeName),
+    /// Nowhere else: the circuit ends here.
+    Here,
+}
+
 impl<C: Crypto> Circuits<C> {
     /// Sends a probe along a granted circuit of this agent. It ends in [`Output::Probed`] with the number returned here
     /// after `patience` at the latest. `None` where the circuit is not granted or has 64 probes under way.
@@ -55,14 +64,15 @@ impl<C: Crypto> Circuits<C> {
         self.outputs.push_back(Output::SendProbe { to, datagram: probe.encode() });
     }
 
-    /// Whom a relay passes an application's datagram on to that came over the link from `from`; `None` where the circuit
-    /// is not relayed here, or does not come from there.
-    pub fn onward(&self, from: &NodeName, circuit: CircuitId, towards: Towards) -> Option<&NodeName> {
+    /// Where an application's datagram goes that came over the link from `from`; `None` where the circuit is not held
+    /// here, or does not come from there.
+    pub fn onward(&self, from: &NodeName, circuit: CircuitId, towards: Towards) -> Option<Onward<'_>> {
         let held = self.leases.get(circuit)?;
-        let next = held.next.as_ref()?;
-        match towards {
-            Towards::Destination => (held.previous == *from).then_some(next),
-            Towards::Source => (next == from).then_some(&held.previous),
+        match (towards, &held.next) {
+            (Towards::Destination, Some(next)) => (held.previous == *from).then_some(Onward::To(next)),
+            (Towards::Destination, None) => (held.previous == *from).then_some(Onward::Here),
+            (Towards::Source, Some(next)) => (next == from).then_some(Onward::To(&held.previous)),
+            (Towards::Source, None) => None,
         }
     }
 

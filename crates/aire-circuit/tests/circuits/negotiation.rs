@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::fake::node;
 use crate::mesh::{Mesh, Parcel};
-use aire_circuit::{Output, PreambleError, Role};
+use aire_circuit::{Onward, Output, PreambleError, Role};
 use aire_types::{Class, NodeName, Time};
-use aire_wire::{CircuitClose, CircuitId, Message, Refusal, RefusalCode, Request};
+use aire_wire::{CircuitClose, CircuitId, Message, Refusal, RefusalCode, Request, Towards};
 
 const NODES: &[&str] = &["a", "b", "d", "r1", "r2", "r3"];
 
@@ -59,6 +59,36 @@ fn a_circuit_over_two_relays_carries_and_is_probed() {
     assert!(
         mesh.told.iter().any(|(_, output)| *output == Output::Probed { circuit, sequence: 2, rtt: None })
     );
+}
+
+#[test]
+fn a_datagram_keeps_to_its_circuit_in_both_directions() {
+    let mut mesh = Mesh::new(1, NODES);
+    let (over, straight) = (mesh.request("a", &["r1"], "d"), mesh.request("b", &[], "d"));
+    mesh.run_for(Duration::from_secs(1));
+    assert!(mesh.granted(over) && mesh.granted(straight));
+    let mut onward = |at: &str, from: &str, circuit, towards| {
+        mesh.at(at).onward(&node(from), circuit, towards).map(|onward| match onward {
+            Onward::To(next) => next.to_string(),
+            Onward::Here => "here".to_owned(),
+        })
+    };
+    let (forth, back) = (Towards::Destination, Towards::Source);
+    assert_eq!(onward("r1", "a", over, forth).as_deref(), Some("d"));
+    assert_eq!(onward("r1", "d", over, back).as_deref(), Some("a"));
+    assert_eq!(onward("d", "r1", over, forth).as_deref(), Some("here"));
+    assert_eq!(onward("d", "b", straight, forth).as_deref(), Some("here"));
+    for (at, from, circuit, towards) in [
+        ("r1", "d", over, forth),
+        ("r1", "r2", over, forth),
+        ("r1", "a", over, back),
+        ("d", "a", over, forth),
+        ("d", "r1", over, back),
+        ("d", "r1", straight, forth),
+        ("r2", "b", straight, forth),
+    ] {
+        assert_eq!(onward(at, from, circuit, towards), None, "at {at} from {from}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::field;
-use super::file::{Ask, Scenario, WorkloadKind};
+use super::file::{Ask, Scenario};
 
 /// What must hold of a workload's report or of an agent's answer.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -57,7 +57,7 @@ impl Expect {
                 if named.is_none() && !scenario.watch.iter().any(|watch| watch.name == *name) {
                     return Err(format!("there is no workload '{name}'"));
                 }
-                if self.since.is_some() && named.is_none_or(|it| it.kind != WorkloadKind::Messages) {
+                if self.since.is_some() && named.is_none_or(|it| !it.kind.is_numbered()) {
                     return Err("only messages are known one by one: no 'since' here".to_owned());
                 }
                 if self.at.is_some() || self.within > 0.0 {

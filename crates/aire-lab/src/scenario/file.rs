@@ -126,8 +126,12 @@ pub struct Agent {
 pub enum WorkloadKind {
     /// Serves the others, `at` an address, from before the agents start.
     Server,
+    /// Serves `datagrams`, `at` an address, from before the agents start.
+    DatagramServer,
     /// Numbered messages.
     Messages,
+    /// Numbered datagrams.
+    Datagrams,
     /// Many bytes.
     Bulk,
     /// 64-byte requests.
@@ -138,6 +142,17 @@ pub enum WorkloadKind {
     Command,
     /// A `program` that the lab knows to start and to judge; servers `at` an address, from before the agents start.
     Software,
+}
+
+impl WorkloadKind {
+    pub(super) const fn is_server(self) -> bool {
+        matches!(self, WorkloadKind::Server | WorkloadKind::DatagramServer)
+    }
+
+    /// Does its report tell of each message?
+    pub(super) const fn is_numbered(self) -> bool {
+        matches!(self, WorkloadKind::Messages | WorkloadKind::Datagrams)
+    }
 }
 
 /// A program that is run to its end before the agents start.
@@ -419,7 +434,7 @@ impl Workload {
     fn check(&self) -> Result<(), String> {
         let needs = |key: &str, given: bool| if given { Ok(()) } else { Err(format!("it needs '{key}'")) };
         match self.kind {
-            WorkloadKind::Server => needs("at", self.at.is_some()),
+            WorkloadKind::Server | WorkloadKind::DatagramServer => needs("at", self.at.is_some()),
             WorkloadKind::Command => needs("command", !self.command.is_empty()),
             WorkloadKind::Software => match self.program {
                 None => needs("program", false),

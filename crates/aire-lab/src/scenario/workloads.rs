@@ -11,7 +11,9 @@ use super::ScenarioError;
 use super::file::{Workload, WorkloadKind};
 use crate::software::{self, Program, Service, Task};
 use crate::wan::Host;
-use crate::workload::{Bulk, ConnectRate, Echo, LatencySummary, Messages, PingPong, Server};
+use crate::workload::{
+    Bulk, ConnectRate, DatagramServer, Datagrams, Echo, LatencySummary, Messages, PingPong, Server,
+};
 
 /// A client that runs, or has run.
 pub(super) type Running = JoinHandle<std::io::Result<Value>>;
@@ -19,6 +21,7 @@ pub(super) type Running = JoinHandle<std::io::Result<Value>>;
 /// A server that runs from before the agents start to the end.
 pub(super) enum Serving {
     Own(Server),
+    Datagrams(DatagramServer),
     Software(Service),
 }
 
@@ -27,6 +30,7 @@ impl Serving {
     pub(super) fn report(&self) -> Value {
         match self {
             Serving::Own(server) => serde_json::to_value(server.report()).unwrap_or_default(),
+            Serving::Datagrams(server) => serde_json::to_value(server.report()).unwrap_or_default(),
             Serving::Software(service) => service.report(),
         }
     }
@@ -38,10 +42,12 @@ pub(super) fn serve(workload: &Workload, host: &Host) -> Result<Option<Serving>,
     let what = || format!("starting the server '{}'", workload.name);
     match (workload.kind, workload.program) {
         (WorkloadKind::Server, _) => {
-            let server = host.within(move || Server::start(at));
-            server
-                .map(|server| Some(Serving::Own(server)))
-                .map_err(|source| ScenarioError::io(what(), source))
+            let server = host.within(move || Server::start(at)).map(Serving::Own);
+            server.map(Some).map_err(|source| ScenarioError::io(what(), source))
+        }
+        (WorkloadKind::DatagramServer, _) => {
+            let server = host.within(move || DatagramServer::start(at)).map(Serving::Datagrams);
+            server.map(Some).map_err(|source| ScenarioError::io(what(), source))
         }
         (WorkloadKind::Software, Some(program)) => {
             Ok(Some(Serving::Software(software::serve(program, &task(workload, at, host, 0.0), host)?)))
@@ -66,7 +72,7 @@ fn task(workload: &Workload, address: SocketAddr, host: &Host, rest: f64) -> Tas
 /// Starts a client on its host; its report, or `{"error": …}`, is what the thread returns.
 pub(super) fn start(workload: &Workload, host: &Host, rest: f64) -> Result<Option<Running>, ScenarioError> {
     let (what, own, its) = (format!("starting '{}'", workload.name), workload.clone(), host.clone());
-    if workload.kind == WorkloadKind::Server || workload.program.is_some_and(Program::is_server) {
+    if workload.kind.is_server() || workload.program.is_some_and(Program::is_server) {
         return Ok(None);
     }
     let job = move || client(&own, &its, rest).unwrap_or_else(|error| json!({"error": error.to_string()}));
@@ -84,6 +90,10 @@ fn client(workload: &Workload, host: &Host, rest: f64) -> std::io::Result<Value>
             }
             serde_json::to_value(messages.run()?)
         }
+        WorkloadKind::Datagrams => {
+            let interval = Duration::from_millis(workload.interval_ms.unwrap_or(20).max(1));
+            serde_json::to_value(Datagrams { interval, ..Datagrams::new(to()?, duration) }.run()?)
+        }
         WorkloadKind::Bulk => serde_json::to_value(Bulk::new(to()?, workload.bytes.unwrap_or(0)).run()?),
         WorkloadKind::PingPong => {
             let pause = Duration::from_millis(workload.interval_ms.unwrap_or(0));
@@ -99,7 +109,7 @@ fn client(workload: &Workload, host: &Host, rest: f64) -> std::io::Result<Value>
                 workload.program.ok_or_else(|| std::io::Error::other("the workload has no 'program'"))?;
             return software::run(program, &task(workload, to()?, host, rest));
         }
-        WorkloadKind::Server => Ok(Value::Null),
+        WorkloadKind::Server | WorkloadKind::DatagramServer => Ok(Value::Null),
     };
     report.map_err(std::io::Error::other)
 }

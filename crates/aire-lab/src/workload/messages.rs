@@ -141,7 +141,7 @@ fn send(
     Ok(())
 }
 
-fn encode(number: u64, at: Duration) -> [u8; MESSAGE] {
+pub(super) fn encode(number: u64, at: Duration) -> [u8; MESSAGE] {
     let mut message = [0u8; MESSAGE];
     for (i, byte) in message.iter_mut().enumerate() {
         *byte = (number as u8).wrapping_mul(31).wrapping_add(i as u8);
@@ -162,7 +162,8 @@ pub(super) fn decode(message: &[u8; MESSAGE]) -> Option<(u64, Duration)> {
     Some((word(0)?, Duration::from_micros(word(8)?)))
 }
 
-struct Receiver {
+/// Counts what comes back.
+pub(super) struct Receiver {
     start: Instant,
     interval: Duration,
     live: Arc<Live>,
@@ -174,7 +175,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn new(start: Instant, interval: Duration, live: Arc<Live>) -> Self {
+    pub(super) fn new(start: Instant, interval: Duration, live: Arc<Live>) -> Self {
         let stall = (Duration::ZERO, Duration::ZERO);
         let (seen, report) = (BTreeSet::new(), MessagesReport::default());
         Receiver { start, interval, live, seen, highest: None, last: Duration::ZERO, stall, report }
@@ -220,7 +221,7 @@ impl Receiver {
         }
     }
 
-    fn take(&mut self, message: &[u8; MESSAGE]) {
+    pub(super) fn take(&mut self, message: &[u8; MESSAGE]) {
         let Some((number, sent)) = decode(message) else {
             self.report.corrupt += 1;
             return;
@@ -251,7 +252,7 @@ impl Receiver {
         self.last = now;
     }
 
-    fn report(self, sent: u64) -> MessagesReport {
+    pub(super) fn report(self, sent: u64) -> MessagesReport {
         let echoes = &self.report.echoes;
         let trip = |echo: &Echo| Duration::try_from_secs_f64(echo.back_s - echo.sent_s).unwrap_or_default();
         MessagesReport {

@@ -1,10 +1,11 @@
-//! Programs that behave like applications and measure what they get: one [`Server`] and four clients.
+//! Programs that behave like applications and measure what they get: a [`Server`] and a [`DatagramServer`], and five clients.
 //!
 //! Blocking sockets and threads of their own, so that they run inside a namespace (`Host::enter`) or anywhere else.
 
 mod bulk;
 mod checksum;
 mod connect_rate;
+mod datagrams;
 mod flow;
 mod hello;
 mod latency;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 
 pub use bulk::{Bulk, BulkReport};
 pub use connect_rate::{ConnectRate, ConnectRateReport};
+pub use datagrams::{DatagramServer, DatagramServerReport, Datagrams};
 pub use flow::Flow;
 pub use latency::LatencySummary;
 pub use messages::{Echo, Messages, MessagesReport};
