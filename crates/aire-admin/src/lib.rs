@@ -18,6 +18,6 @@ mod server;
 pub use desk::{Answer, Control, Desk, View, ready};
 pub use events::{Events, EventsLimits, News, Notes, rfc3339};
 pub use log::Log;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, Sent};
 pub use problem::{Problem, ProblemKind};
 pub use server::{BindError, Server, ServerLimits};

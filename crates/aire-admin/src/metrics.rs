@@ -17,6 +17,17 @@ const MAX_SERIES: usize = 256;
 
 type Labelled = Family<[(&'static str, String); 1], Counter>;
 
+/// How a datagram of an application left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Sealed, over a link.
+    Link,
+    /// Through its flow's stream, as it was too long for a datagram.
+    Stream,
+    /// Not at all: there was no way, or no room on it.
+    Dropped,
+}
+
 /// What the agent counts as it happens. What is a state, and not an occurrence, is read from its documents at each
 /// scrape.
 #[derive(Debug)]
@@ -27,6 +38,8 @@ pub struct Metrics {
     denied: Labelled,
     refused: Labelled,
     strangers: Counter,
+    /// In the order of [`Sent`]; there are too many to look each up by its label.
+    datagrams: [Counter; 3],
 }
 
 impl Default for Metrics {
@@ -67,7 +80,10 @@ impl Metrics {
         };
         let denied = labelled("aire_denied", "What policy did not permit");
         let refused = labelled("aire_arrivals_refused", "Application connections that were turned away");
-        Metrics { registry, stream_open, stall, denied, refused, strangers }
+        let datagrams = labelled("aire_datagrams_sent", "Datagrams of applications, by how they left");
+        let datagrams = ["link", "stream", "dropped"]
+            .map(|way| datagrams.get_or_create(&[("way", way.to_owned())]).clone());
+        Metrics { registry, stream_open, stall, denied, refused, strangers, datagrams }
     }
 
     /// An application's connection was accepted so long after it came.
@@ -93,6 +109,17 @@ impl Metrics {
     /// Somebody who does not belong here knocked.
     pub fn stranger(&self) {
         self.strangers.inc();
+    }
+
+    /// A datagram of an application left, or did not.
+    pub fn datagram(&self, sent: Sent) {
+        let [link, stream, dropped] = &self.datagrams;
+        match sent {
+            Sent::Link => link,
+            Sent::Stream => stream,
+            Sent::Dropped => dropped,
+        }
+        .inc();
     }
 
     /// The Prometheus text of everything counted and of these documents.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use aire_admin::Sent;
 use aire_ingress::Replies;
 use aire_net::{Link, SendError};
 use aire_stream::Read;
@@ -270,6 +271,11 @@ impl Task<'_> {
     /// Sends one datagram on the way that the stream takes now.
     fn send(&mut self, payload: &[u8]) {
         self.delivery.touch(self.now());
+        let sent = self.try_send(payload);
+        self.agent.metrics.datagram(sent);
+    }
+
+    fn try_send(&mut self, payload: &[u8]) -> Sent {
         for _ in 0..2 {
             let limit = |link: &Option<Link>| link.as_ref().map_or(0, Link::max_datagram);
             let known = self.link.as_ref().map(|(node, link)| (node, limit(link)));
@@ -280,26 +286,29 @@ impl Task<'_> {
                 }
                 Departure::Link(datagram) => return self.send_on_link(datagram, payload.len()),
                 Departure::Record => {
-                    self.association.send_record(self.stream, payload);
+                    let taken = self.association.send_record(self.stream, payload);
                     // Where there was no link there may be one for the next datagram.
                     self.link.take_if(|(_, link)| link.is_none());
-                    return;
+                    return if taken { Sent::Stream } else { Sent::Dropped };
                 }
-                Departure::Nowhere => return,
+                Departure::Nowhere => break,
             }
         }
+        Sent::Dropped
     }
 
-    fn send_on_link(&mut self, datagram: Vec<u8>, length: usize) {
-        let Some((_, Some(link))) = &self.link else { return };
+    fn send_on_link(&mut self, datagram: Vec<u8>, length: usize) -> Sent {
+        let Some((_, Some(link))) = &self.link else { return Sent::Dropped };
         match link.carry(datagram.into()) {
             Ok(()) => {
                 self.delivery.bytes_out.fetch_add(length as u64, Ordering::Relaxed);
+                return Sent::Link;
             }
             // It may have been replaced.
             Err(SendError::Closed) => self.link = None,
             Err(SendError::Full | SendError::TooLong) => {}
         }
+        Sent::Dropped
     }
 }
 

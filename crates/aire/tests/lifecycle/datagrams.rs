@@ -128,6 +128,16 @@ impl Pair {
         rows.map(|row| row["path"].clone()).collect()
     }
 
+    /// How many datagrams the client's agent sent sealed over links, and how many through streams.
+    fn sent(&self) -> (u64, u64) {
+        let metrics = self.client.text("/metrics");
+        let of = |way: &str| {
+            let line = format!("aire_datagrams_sent_total{{way=\"{way}\"}} ");
+            metrics.lines().find_map(|it| it.strip_prefix(&line)?.parse().ok()).unwrap_or(0)
+        };
+        (of("link"), of("stream"))
+    }
+
     fn order(&self, order: serde_json::Value) {
         self.client.put("/api/v1/apps/echo/override", &order.to_string());
     }
@@ -146,7 +156,17 @@ fn datagrams_of_every_size_arrive_directly_and_over_a_relay() {
                 program.echo(10);
                 pair.flows().iter().all(|flow| *flow == path).then_some(())
             });
-            SIZES.iter().for_each(|size| program.echo((*size).min(most)));
+            for size in SIZES {
+                let before = pair.sent();
+                program.echo(size.min(most));
+                let after = pair.sent();
+                match size {
+                    0..=1000 => assert!(after.0 > before.0 && after.1 == before.1, "{size}: {after:?}"),
+                    9000.. => assert!(after.1 > before.1 && after.0 == before.0, "{size}: {after:?}"),
+                    // It depends on the way.
+                    _ => {}
+                }
+            }
         }
     }
     let row = &pair.client.document("/api/v1/streams")[0];

@@ -245,9 +245,13 @@ impl Agent {
 
     /// One of its documents.
     pub(crate) fn document(&self, path: &str) -> Value {
+        serde_json::from_str(&self.text(path)).unwrap()
+    }
+
+    pub(crate) fn text(&self, path: &str) -> String {
         let (status, body) = ask(self.admin, "GET", path, "").unwrap();
         assert_eq!(status, 200, "{body}");
-        serde_json::from_str(&body).unwrap()
+        body
     }
 
     /// Changes something.
