@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use aire_net::{Link, LinkEvent, LinkEvents};
+use aire_net::{ClosedBy, Link, LinkEvent, LinkEvents};
 use aire_registry::VerifiedRecord;
 use aire_types::NodeName;
 use aire_wire::{DatagramHead, Message, Record};
@@ -49,7 +49,11 @@ async fn follow(agent: Arc<Agent>, node: NodeName, serial: LinkSerial, mut event
                 crate::ends::hear(&agent, &node, &bytes);
                 agent.control(|now, control| control.handle_datagram(now, &node, &bytes));
             }
-            LinkEvent::Closed { reason, .. } => {
+            LinkEvent::Closed { by, reason } => {
+                if by == ClosedBy::Breach {
+                    let text = format!("the link to {node} was closed: {reason}");
+                    agent.tell(Happening::new(Kind::MessageRejected, text).peer(&node));
+                }
                 why = reason;
                 break;
             }

@@ -4,8 +4,11 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::sync::Arc;
 
 use aire_net::*;
+use aire_wire::{CircuitId, MAX_MESSAGE, Preamble, PreambleKind};
 use bytes::Bytes;
 use common::*;
 
@@ -103,6 +106,71 @@ async fn an_agent_that_stops_ends_its_links() {
     let _accepted = b.link().await;
     b.endpoint.close();
     assert!(matches!(next(&mut events).await, LinkEvent::Closed { by: ClosedBy::Peer(0), .. }));
+}
+
+/// The link that a peer gets whose longest message arrives and whose longer one is its end.
+async fn breached(victim: &mut Agent, why: &str) {
+    let (_link, mut events) = victim.link().await;
+    assert_eq!(next(&mut events).await, LinkEvent::Message(vec![7; MAX_MESSAGE]));
+    match next(&mut events).await {
+        LinkEvent::Closed { by: ClosedBy::Breach, reason } => {
+            assert!(reason.contains(why), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_ends_its_link_over_quic() {
+    let mesh = Mesh::new();
+    let (member, mut victim) = (mesh.member("a"), Agent::start(mesh.member("b"), None));
+    let tls = quinn::crypto::rustls::QuicClientConfig::try_from(member.link_client()).unwrap();
+    let config = quinn::ClientConfig::new(Arc::new(tls));
+    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let name = member.server_name();
+    let connecting = endpoint.connect_with(config, victim.addr(), &name.to_str()).unwrap();
+    let connection = within("the handshake", connecting).await.unwrap();
+    let long = async {
+        let mut stream = connection.open_uni().await.unwrap();
+        stream.write_all(&[7; MAX_MESSAGE]).await.unwrap();
+        stream.finish().unwrap();
+        // Messages have no order; this one comes after the other has arrived.
+        stream.stopped().await.unwrap();
+        let mut stream = connection.open_uni().await.unwrap();
+        // Its end may come before all of it was taken.
+        let _ = stream.write_all(&[7; MAX_MESSAGE + 1]).await;
+        connection.closed().await
+    };
+    let why = "the peer sent a message of more than 65536 bytes";
+    let both = async { tokio::join!(long, breached(&mut victim, why)) };
+    let (told, ()) = within("the end of the link", both).await;
+    assert!(told.to_string().contains(why), "{told}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_ends_its_link_over_tcp() {
+    let mesh = Mesh::new();
+    let (member, mut victim) = (mesh.member("a"), Agent::start(mesh.member("b"), None));
+    let at = victim.addr();
+    let long = tokio::task::spawn_blocking(move || {
+        let mut tcp = std::net::TcpStream::connect(at).unwrap();
+        tcp.set_read_timeout(Some(DEADLINE)).unwrap();
+        let (kind, class) = (PreambleKind::Link, aire_types::Class::Interactive);
+        let mut knock = Preamble { kind, class, circuit: CircuitId([1; 16]), counter: 0, mac: [0; 16] };
+        knock.mac = preamble_mac(&member.knock_key(), &knock);
+        tcp.write_all(&knock.encode()).unwrap();
+        let session = rustls::ClientConnection::new(member.link_client(), member.server_name()).unwrap();
+        let mut session = rustls::StreamOwned::new(session, tcp);
+        session.write_all(&[&[1, 0, 1, 0, 0][..], &[7; MAX_MESSAGE]].concat()).unwrap();
+        // Its end may come before all of it was taken.
+        let _ = session.write_all(&[&[1, 0, 1, 0, 1][..], &[7; MAX_MESSAGE + 1]].concat());
+        match session.read_to_end(&mut Vec::new()) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("the link stands"),
+            _ => {}
+        }
+    });
+    breached(&mut victim, "length 65537").await;
+    within("the end of the link", long).await.unwrap();
 }
 
 #[tokio::test]

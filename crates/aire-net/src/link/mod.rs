@@ -59,6 +59,8 @@ pub enum ClosedBy {
     Us,
     /// The peer, with this code.
     Peer(u32),
+    /// This end, as the peer broke the protocol.
+    Breach,
     /// Neither: it broke or fell silent.
     Loss,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aire_wire::{ALPN_ENROL, ALPN_LINK, MAX_MESSAGE};
 use bytes::Bytes;
 use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
-use quinn::{Connection, ConnectionError, TransportConfig, VarInt};
+use quinn::{Connection, ConnectionError, ReadToEndError, RecvStream, TransportConfig, VarInt};
 use rustls_pki_types::CertificateDer;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
@@ -30,6 +30,8 @@ pub(super) const DATAGRAM_BUFFER: usize = 256 * 1024;
 /// Less than this in the buffer is nothing, as the library counts its own memory there.
 pub(super) const PACKET: usize = 1200;
 const MAX_INCOMING: usize = 1024;
+/// The code with which a link is closed whose peer broke the protocol.
+const BREACH: u32 = 2;
 
 pub(crate) fn transport() -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
@@ -232,36 +234,47 @@ async fn send(connection: &Connection, message: &[u8]) -> Option<()> {
 
 async fn read(connection: Connection, events: mpsc::Sender<LinkEvent>) {
     let mut messages = JoinSet::new();
-    let ended = loop {
+    let (by, reason) = loop {
         tokio::select! {
             stream = connection.accept_uni() => match stream {
-                Ok(mut stream) => {
-                    let events = events.clone();
-                    messages.spawn(async move {
-                        if let Ok(message) = stream.read_to_end(MAX_MESSAGE).await {
-                            let _ = events.send(LinkEvent::Message(message)).await;
-                        }
-                    });
-                }
-                Err(error) => break error,
+                Ok(stream) => drop(messages.spawn(receive(stream, events.clone()))),
+                Err(error) => break ended(&error),
             },
             datagram = connection.read_datagram() => match datagram {
                 Ok(bytes) => deliver(&events, bytes),
-                Err(error) => break error,
+                Err(error) => break ended(&error),
             },
-            _ = messages.join_next(), if !messages.is_empty() => {}
+            done = messages.join_next(), if !messages.is_empty() => {
+                if let Some(Ok(Err(ReadToEndError::TooLong))) = done {
+                    let why = format!("the peer sent a message of more than {MAX_MESSAGE} bytes");
+                    connection.close(VarInt::from_u32(BREACH), why.as_bytes());
+                    break (ClosedBy::Breach, why);
+                }
+            }
             () = events.closed() => return connection.close(VarInt::from_u32(0), b""),
         }
     };
     while messages.join_next().await.is_some() {}
-    let by = match &ended {
+    let _ = events.send(LinkEvent::Closed { by, reason }).await;
+}
+
+/// One message. Where its stream is cut off there is none.
+async fn receive(mut stream: RecvStream, events: mpsc::Sender<LinkEvent>) -> Result<(), ReadToEndError> {
+    let message = stream.read_to_end(MAX_MESSAGE).await?;
+    let _ = events.send(LinkEvent::Message(message)).await;
+    Ok(())
+}
+
+/// Who ended the connection, and why.
+fn ended(error: &ConnectionError) -> (ClosedBy, String) {
+    let by = match error {
         ConnectionError::LocallyClosed => ClosedBy::Us,
         ConnectionError::ApplicationClosed(close) => {
             ClosedBy::Peer(u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX))
         }
         _ => ClosedBy::Loss,
     };
-    let _ = events.send(LinkEvent::Closed { by, reason: ended.to_string() }).await;
+    (by, error.to_string())
 }
 
 /// Datagrams may get lost, here too.

@@ -68,11 +68,11 @@ impl Task {
             let queued = self.stream.queued();
             tokio::select! {
                 filled = self.stream.fill() => match filled {
-                    Ok(true) => match self.receive().await {
-                        Ok(None) => {}
-                        Ok(Some(ended)) => return ended,
-                        Err(why) => return lost(why),
-                    },
+                    Ok(true) => {
+                        if let Err(ended) = self.receive().await {
+                            return ended;
+                        }
+                    }
                     Ok(false) => return lost("the connection ended without goodbye".into()),
                     Err(error) => return lost(error.to_string()),
                 },
@@ -112,10 +112,12 @@ impl Task {
         self.stream.queue(&[&header, body]).map_err(|error| error.to_string())
     }
 
-    async fn receive(&mut self) -> Result<Option<(ClosedBy, String)>, String> {
+    /// Takes what has arrived; the error is the end of the link.
+    async fn receive(&mut self) -> Result<(), (ClosedBy, String)> {
         self.heard = Instant::now();
-        let open = self.stream.decrypt(&mut self.plaintext).map_err(|error| error.to_string())?;
-        while let Some((kind, body)) = take(&mut self.plaintext)? {
+        let decrypted = self.stream.decrypt(&mut self.plaintext);
+        let open = decrypted.map_err(|error| (ClosedBy::Loss, error.to_string()))?;
+        while let Some((kind, body)) = take(&mut self.plaintext).map_err(|why| (ClosedBy::Breach, why))? {
             match kind {
                 MESSAGE => {
                     let _ = self.events.send(LinkEvent::Message(body.to_vec())).await;
@@ -125,7 +127,7 @@ impl Task {
                 _ => drop(self.events.try_send(LinkEvent::Datagram(body.freeze()))),
             }
         }
-        Ok((!open).then(|| (ClosedBy::Peer(0), "closed by the peer".to_owned())))
+        if open { Ok(()) } else { Err((ClosedBy::Peer(0), "closed by the peer".to_owned())) }
     }
 }
 
