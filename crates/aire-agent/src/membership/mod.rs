@@ -51,7 +51,7 @@ pub enum MembershipError {
     },
     /// The certificate has run out, and a token is needed to get a new one.
     #[error(
-        "this node's certificate expired and was not renewed in time; join again with a new token ('aire mesh invite'), and check that the authority can be reached"
+        "this node's certificate has expired: it was not renewed in time, or this machine's clock is wrong; check the clock first, then join again with a new token ('aire mesh invite') and see that the authority can be reached"
     )]
     Expired,
     /// The state folder.
