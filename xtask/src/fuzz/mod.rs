@@ -15,7 +15,7 @@ use crate::Failure;
 use crate::packages::present;
 use crate::workspace::{Workspace, cargo};
 
-/// Seconds for all targets together in `cargo xtask test`.
+/// Seconds for all targets together in `cargo xtask test`, at least.
 const SMOKE_S: u64 = 30;
 
 struct Asked<'a> {
@@ -72,10 +72,15 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
 pub(crate) fn smoke(workspace: &Workspace) -> Result<(), Failure> {
     let binary = build(workspace)?;
     let names = target::names(&binary)?;
-    let seconds = (SMOKE_S * jobs() as u64 / names.len().max(1) as u64).max(1);
+    let seconds = smoke_seconds(names.len() as u64, jobs() as u64);
     let ran = all(&Run { binary, folder: folder(workspace), seconds }, &names, jobs())?;
     show(&ran);
     failures(&ran)
+}
+
+/// Seconds for each target, so that all of them, `jobs` at a time, take [`SMOKE_S`] or a little more.
+fn smoke_seconds(targets: u64, jobs: u64) -> u64 {
+    (SMOKE_S * jobs).div_ceil(targets.max(1))
 }
 
 /// Whether there is what the build needs; else what is missing.
@@ -164,6 +169,14 @@ fn create(folder: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_smoke_run_is_never_shorter_than_it_says() {
+        for (targets, jobs) in [(1, 1), (31, 2), (35, 2), (35, 64), (200, 1)] {
+            let all = targets * smoke_seconds(targets, jobs);
+            assert!((SMOKE_S * jobs..SMOKE_S * jobs + targets).contains(&all), "{all} s for {targets}");
+        }
+    }
 
     #[test]
     fn arguments_are_checked() {
