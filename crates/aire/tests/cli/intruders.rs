@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use aire_wire::{ALPN_CARRIER, ALPN_LINK, Message, Preamble, Record};
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 
-use crate::stage::{Agent, aire, done, get, service, stderr, wait_for};
+use crate::stage::{Agent, aire, done, get, read_out, service, stderr, wait_for};
 
 /// A mesh in a folder of its own, whose authority runs on the node `hub`.
 pub(crate) struct Mesh {
@@ -114,12 +114,7 @@ pub(crate) fn answer_to(bytes: &[u8], at: SocketAddr) -> Vec<u8> {
     let mut stream = TcpStream::connect(at).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.write_all(bytes).unwrap();
-    let mut answer = Vec::new();
-    match stream.read_to_end(&mut answer) {
-        Ok(_) => answer,
-        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => answer,
-        Err(error) => panic!("the agent did not close the connection: {error}"),
-    }
+    read_out(&mut stream)
 }
 
 #[test]
@@ -227,7 +222,7 @@ fn policy_decides_about_apps_and_relays() {
 pub(crate) struct Liar {
     pub(crate) key: NodeKey,
     pub(crate) svid: Svid,
-    trust: TrustBundle,
+    pub(crate) trust: TrustBundle,
 }
 
 impl Liar {

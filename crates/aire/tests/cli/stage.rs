@@ -95,6 +95,18 @@ pub(crate) fn get_over(mut stream: TcpStream, path: &str) -> std::io::Result<(u1
     status.zip(body).ok_or_else(|| std::io::Error::other(format!("no HTTP answer: '{answer}'")))
 }
 
+/// Everything until the connection ends: in order, by a reset, or in the middle of a TLS session.
+pub(crate) fn read_out(stream: &mut impl Read) -> Vec<u8> {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Err(error) if !matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof) => {
+            panic!("the connection does not end: {error}")
+        }
+        _ => answer,
+    }
+}
+
 /// An HTTP service that answers every request with the same, one for each connection.
 pub(crate) fn service(status: &str, body: &str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
