@@ -1,8 +1,8 @@
-//! Members that break the protocol, steal, flood and lie: what each gets, who is told, and that nothing is left.
+//! Members that break the protocol, fall silent, flood and lie: what each gets, who is told, and that nothing is left.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Instant;
 
 use aire_identity::EnrolRequest;
 use aire_types::{Class, Incarnation, NodeProfile, Protocol};
@@ -14,22 +14,22 @@ use serde_json::Value;
 use crate::hostile::{address_of, nothing_left};
 use crate::intruders::{Mesh, addresses, event, json, says};
 use crate::rogue::{Rogue, join};
-use crate::stage::{Agent, get, service, wait_for};
+use crate::stage::{Agent, get, read_out, service, wait_for};
 
 const PERMIT: &str =
     r#"permit(principal == App::"client", action == Action::"connect", resource == App::"web");"#;
 
 /// A mesh whose node `w` serves the app `web`, and the door of an honest client of it.
-struct Scene {
-    mesh: Mesh,
-    web: Agent,
-    at: SocketAddr,
+pub(crate) struct Scene {
+    pub(crate) mesh: Mesh,
+    pub(crate) web: Agent,
+    pub(crate) at: SocketAddr,
     client: Agent,
     door: SocketAddr,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mesh = Mesh::create("prod", &[]);
         let target = format!("web={}", service("200 OK", "it works"));
         let web = mesh.member("w", &["--app", "web"], PERMIT, &["--app", &target]);
@@ -43,8 +43,13 @@ impl Scene {
         scene
     }
 
-    fn rogue(&self, node: &str) -> Rogue {
-        Rogue::join(&self.mesh, node, &["--app", "client"], &["--app", "client=127.0.0.1:9"], self.at)
+    pub(crate) fn rogue(&self, node: &str) -> Rogue {
+        self.rogue_at(node, self.at)
+    }
+
+    /// The same with a link to this victim.
+    pub(crate) fn rogue_at(&self, node: &str, victim: SocketAddr) -> Rogue {
+        Rogue::join(&self.mesh, node, &["--app", "client"], &["--app", "client=127.0.0.1:9"], victim)
     }
 
     /// The honest are alive and serve each other.
@@ -57,11 +62,11 @@ impl Scene {
     }
 }
 
-fn by<'a>(node: &'a str, part: &'a str) -> impl Fn(&Value) -> bool + 'a {
+pub(crate) fn by<'a>(node: &'a str, part: &'a str) -> impl Fn(&Value) -> bool + 'a {
     move |event| event["who"] == node && says("what", part)(event)
 }
 
-fn open(stream: u64) -> Frame {
+pub(crate) fn open(stream: u64) -> Frame {
     let app = "web".parse().unwrap();
     Frame::Open { stream: StreamId(stream), class: Class::Bulk, protocol: Protocol::Tcp, app }
 }
@@ -129,9 +134,7 @@ fn frames_that_are_too_long_cut_off_or_out_of_turn_end_with_their_carrier() {
     ]) {
         let mut session = rogue.session(&circuit, counter);
         session.write_all(&bytes).unwrap();
-        let mut answer = Vec::new();
-        // Closed in order or reset, but closed.
-        let _ = session.read_to_end(&mut answer);
+        read_out(&mut session);
         event(&scene.web, "message-rejected", by("evil", word));
     }
     // Cut off anywhere, without an end of the session.
@@ -143,6 +146,44 @@ fn frames_that_are_too_long_cut_off_or_out_of_turn_end_with_their_carrier() {
     }
     nothing_left(&scene.web, before + 1);
     drop(rogue);
+    scene.goes_on();
+}
+
+#[test]
+fn a_message_that_is_too_long_ends_the_link_and_is_told() {
+    let scene = Scene::new();
+    let rogue = scene.rogue("evil");
+    let mut session = rogue.link_session();
+    // Kind and length, and more than either end takes at once.
+    let _ = session.write_all(&[&[1, 0, 1, 0, 1][..], &[7; 65_537]].concat());
+    read_out(&mut session);
+    event(&scene.web, "message-rejected", by("evil", "length 65537"));
+    scene.goes_on();
+}
+
+#[test]
+fn whoever_falls_silent_after_its_handshake_is_cut_off() {
+    let scene = Scene::new();
+    let mut rogue = scene.rogue("mute");
+    let circuit = rogue.circuit(1, "web", "w");
+    let agents = [&scene.web, &scene.mesh.hub];
+    let before = agents.map(|agent| agent.footprint().0);
+    let begin = Instant::now();
+    let carriers = (1..=8).map(|counter| rogue.session(&circuit, counter));
+    let enrolments = (0..8).map(|_| rogue.enrolment(scene.mesh.seed));
+    let mut sessions: Vec<_> = carriers.chain(enrolments).collect();
+    for session in &mut sessions {
+        session.conn.complete_io(&mut session.sock).unwrap();
+    }
+    // A carrier without JOIN, and an enrolment without a request.
+    for (half, least, most) in [(0..8, 4, 10), (8..16, 8, 20)] {
+        sessions[half].iter_mut().for_each(|session| drop(read_out(session)));
+        let silent = begin.elapsed().as_secs();
+        assert!((least..most).contains(&silent), "{silent} s, and not from {least} to {most}");
+    }
+    for (agent, before) in agents.into_iter().zip(before) {
+        nothing_left(agent, before);
+    }
     scene.goes_on();
 }
 
@@ -189,51 +230,6 @@ fn clocks_that_disagree_are_borne_for_an_hour_and_then_named() {
         }
     }
     scene.goes_on();
-}
-
-#[test]
-fn a_stolen_key_and_a_replayed_preamble_buy_nothing() {
-    let scene = Scene::new();
-    let mut owner = scene.rogue("owner");
-    let circuit = owner.circuit(1, "web", "w");
-    let thief = scene.rogue("thief");
-    let before = scene.web.footprint().0;
-
-    // The thief has the key and an identity, but not that of the circuit.
-    let mut carrier = thief.carrier(&circuit, 1).unwrap();
-    assert!(thief.read(&mut carrier, |_| None::<()>).is_err());
-    event(&scene.web, "stranger-rejected", by("thief", "stolen"));
-
-    // Somebody at another address who has the key alone fails TLS, more often than the circuit may have carriers.
-    for counter in 2..80 {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        let elsewhere: SocketAddr = "127.0.0.2:0".parse().unwrap();
-        socket.bind(&elsewhere.into()).unwrap();
-        socket.connect(&scene.at.into()).unwrap();
-        let mut stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        stream
-            .write_all(&[circuit.preamble(counter), vec![22, 3, 1, 0, 4, 255, 255, 255, 255]].concat())
-            .unwrap();
-        let _ = stream.read_to_end(&mut Vec::new());
-    }
-    event(&scene.web, "stranger-rejected", |event| {
-        says("who", "127.0.0.2:")(event) && says("what", "handshake")(event)
-    });
-
-    // A preamble that was seen on its way opens nothing again.
-    let replayed = owner.carrier(&circuit, 5).map(|_| ());
-    assert!(replayed.is_err(), "a counter was accepted twice");
-    event(&scene.web, "stranger-rejected", says("what", "counter"));
-
-    // The owner's carriers find the lease as it was.
-    let mut carrier = owner.join_new(&circuit, 100);
-    owner.write(&mut carrier, vec![open(1)]);
-    let opened = |frame: &Frame| matches!(frame, Frame::Opened { .. }).then_some(());
-    owner.read(&mut carrier, opened).unwrap();
-    drop(carrier);
-    drop((owner, thief));
-    nothing_left(&scene.web, before);
 }
 
 /// Asks for circuits without end, for as many as one source may have.

@@ -12,6 +12,7 @@ mod intruders;
 mod programs;
 mod rogue;
 mod stage;
+mod theft;
 mod two_agents;
 
 #[path = "../program/mod.rs"]

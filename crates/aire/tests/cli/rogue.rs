@@ -15,8 +15,8 @@ use aire_net::{
 };
 use aire_types::{Class, Incarnation, Path as Route};
 use aire_wire::{
-    ALPN_CARRIER, AssociationId, CircuitId, Frame, Grant, Message, Preamble, PreambleKind, Record, Refusal,
-    Request,
+    ALPN_CARRIER, ALPN_ENROL, ALPN_LINK, AssociationId, CircuitId, Frame, Grant, Message, Offer, Preamble,
+    PreambleKind, Record, Refusal, Request,
 };
 use ring::hkdf;
 use tokio::runtime::Runtime;
@@ -76,20 +76,31 @@ pub(crate) struct Rogue {
     pub(crate) clock_off_s: i64,
 }
 
-/// A circuit straight to the victim.
+/// A circuit whose first hop is the victim.
 #[derive(Clone)]
 pub(crate) struct Circuit {
     pub(crate) id: CircuitId,
-    key: [u8; 32],
+    /// Of the relays in order, then of the destination.
+    keys: Vec<[u8; 32]>,
 }
 
 impl Circuit {
-    pub(crate) fn preamble(&self, counter: u64) -> Vec<u8> {
-        let (kind, class) = (PreambleKind::Carrier, Class::Bulk);
-        let mut preamble = Preamble { kind, class, circuit: self.id, counter, mac: [0; 16] };
-        preamble.mac = preamble_mac(&self.key, &preamble);
-        preamble.encode().to_vec()
+    /// The preambles of all hops.
+    pub(crate) fn preambles(&self, counter: u64) -> Vec<u8> {
+        let signed = |key: &[u8; 32]| preamble(key, PreambleKind::Carrier, self.id, counter);
+        self.keys.iter().flat_map(signed).collect()
     }
+
+    /// The circuit as somebody sees it who stole the first hop's key and has no other.
+    pub(crate) fn stolen_at_first_hop(&self) -> Self {
+        Circuit { keys: vec![self.keys[0]; self.keys.len()], ..*self }
+    }
+}
+
+fn preamble(key: &[u8; 32], kind: PreambleKind, circuit: CircuitId, counter: u64) -> Vec<u8> {
+    let mut preamble = Preamble { kind, class: Class::Bulk, circuit, counter, mac: [0; 16] };
+    preamble.mac = preamble_mac(key, &preamble);
+    preamble.encode().to_vec()
 }
 
 impl Rogue {
@@ -152,6 +163,10 @@ impl Rogue {
 
     /// The request for a circuit that is named by `id`, and the secret behind its key.
     pub(crate) fn request(&self, id: u64, app: &str, destination: &str) -> (Message, StaticSecret) {
+        self.request_along(Route::DIRECT, id, app, destination)
+    }
+
+    fn request_along(&self, path: Route, id: u64, app: &str, destination: &str) -> (Message, StaticSecret) {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let mut circuit = [7; 16];
         circuit[..8].copy_from_slice(&id.to_be_bytes());
@@ -162,7 +177,7 @@ impl Rogue {
             incarnation: Incarnation(1),
             app: app.parse().unwrap(),
             class: Class::Bulk,
-            path: Route::DIRECT,
+            path,
             destination: destination.parse().unwrap(),
             expires_unix_s: since.as_secs().saturating_add_signed(self.clock_off_s) + 60,
             public_key: PublicKey::from(&secret).to_bytes(),
@@ -198,18 +213,31 @@ impl Rogue {
 
     /// A circuit to the app at the victim.
     pub(crate) fn circuit(&mut self, id: u64, app: &str, destination: &str) -> Circuit {
-        let (request, secret) = self.request(id, app, destination);
+        let circuit = self.circuit_along(Route::DIRECT, id, app, destination);
+        circuit.unwrap_or_else(|refusal| panic!("refused: {refusal:?}"))
+    }
+
+    /// The same along a path that begins at the victim.
+    pub(crate) fn circuit_along(
+        &mut self,
+        path: Route,
+        id: u64,
+        app: &str,
+        destination: &str,
+    ) -> Result<Circuit, Refusal> {
+        let (request, secret) = self.request_along(path, id, app, destination);
         self.say(&request);
-        let grant = self.answer().unwrap_or_else(|refusal| panic!("refused: {refusal:?}"));
-        let theirs = PublicKey::from(grant.offers.last().unwrap().public_key);
-        let shared = secret.diffie_hellman(&theirs);
-        let key = hop_key(&grant.circuit.0, shared.as_bytes());
-        Circuit { id: grant.circuit, key }
+        let grant = self.answer()?;
+        let key = |offer: &Offer| {
+            let shared = secret.diffie_hellman(&PublicKey::from(offer.public_key));
+            expand(&grant.circuit.0, shared.as_bytes(), b"aire hop")
+        };
+        Ok(Circuit { id: grant.circuit, keys: grant.offers.iter().map(key).collect() })
     }
 
     /// A carrier along the circuit, as TLS peer of whoever this is.
     pub(crate) fn carrier(&self, circuit: &Circuit, counter: u64) -> Result<Carrier, NetError> {
-        let dialled = self.endpoint.dial_carrier(self.victim, circuit.preamble(counter), |_| Ok(()));
+        let dialled = self.endpoint.dial_carrier(self.victim, circuit.preambles(counter), |_| Ok(()));
         self.runtime
             .block_on(async { tokio::time::timeout(DEADLINE, dialled).await })
             .expect("an answer in time")
@@ -217,12 +245,25 @@ impl Rogue {
 
     /// The session of a carrier, in which anything can be said.
     pub(crate) fn session(&self, circuit: &Circuit, counter: u64) -> Session {
-        let mut tcp = TcpStream::connect(self.victim).unwrap();
-        tcp.set_read_timeout(Some(DEADLINE)).unwrap();
-        tcp.write_all(&circuit.preamble(counter)).unwrap();
-        let name = "peer.aire.invalid".try_into().unwrap();
-        let client = rustls::ClientConnection::new(self.liar.client(ALPN_CARRIER), name).unwrap();
-        rustls::StreamOwned::new(client, tcp)
+        begin(self.victim, &circuit.preambles(counter), self.liar.client(ALPN_CARRIER))
+    }
+
+    /// A link over TCP, in which anything can be said.
+    pub(crate) fn link_session(&self) -> Session {
+        begin(self.victim, &self.knock(PreambleKind::Link), self.liar.client(ALPN_LINK))
+    }
+
+    /// A connection to the authority, in which an enrolment can be asked for.
+    pub(crate) fn enrolment(&self, authority: SocketAddr) -> Session {
+        let (mesh, ca) = (&self.liar.svid.identity().mesh, self.liar.trust.fingerprints()[0]);
+        let config = aire_identity::enrol_client_config(mesh, &ca, &[ALPN_ENROL]).unwrap();
+        begin(authority, &self.knock(PreambleKind::Enrolment), Arc::new(config))
+    }
+
+    /// `docs/wire.md`, Preamble.
+    fn knock(&self, kind: PreambleKind) -> Vec<u8> {
+        let ca = self.liar.trust.fingerprints()[0];
+        preamble(&expand(b"aire knock 1", ca.as_bytes(), b""), kind, CircuitId([1; 16]), 0)
     }
 
     pub(crate) fn write(&self, carrier: &mut Carrier, frames: Vec<Frame>) {
@@ -273,10 +314,19 @@ async fn taken_link(endpoint: &Endpoint, victim: SocketAddr) -> (Link, LinkEvent
     tokio::time::timeout(DEADLINE, taken).await.expect("a link")
 }
 
-/// `docs/wire.md`, Circuits.
-fn hop_key(circuit: &[u8; 16], shared: &[u8; 32]) -> [u8; 32] {
+/// A TLS session behind these preambles.
+fn begin(at: SocketAddr, preambles: &[u8], config: Arc<rustls::ClientConfig>) -> Session {
+    let mut tcp = TcpStream::connect(at).unwrap();
+    tcp.set_read_timeout(Some(DEADLINE)).unwrap();
+    tcp.write_all(preambles).unwrap();
+    let name = "peer.aire.invalid".try_into().unwrap();
+    rustls::StreamOwned::new(rustls::ClientConnection::new(config, name).unwrap(), tcp)
+}
+
+/// HKDF-SHA-256.
+fn expand(salt: &[u8], secret: &[u8], info: &[u8]) -> [u8; 32] {
     let mut key = [0; 32];
-    let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, circuit).extract(shared);
-    secret.expand(&[b"aire hop"], hkdf::HKDF_SHA256).unwrap().fill(&mut key).unwrap();
+    let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(secret);
+    secret.expand(&[info], hkdf::HKDF_SHA256).unwrap().fill(&mut key).unwrap();
     key
 }
