@@ -55,12 +55,16 @@ fn a_killed_destination_is_a_reset_on_both_sides() {
     });
     let [_hub, mut server, client] = mesh.trio(target, "", "patience_s = 2");
     let mut running = client.connect();
+    let killed = Instant::now();
     server.kill();
     let end = heard.recv_timeout(Duration::from_secs(10)).unwrap();
     assert!(is_reset(&end), "a reset and not {end:?}");
-    // Nobody comes back, so the source gives up when its patience ends.
+    // Nobody comes back, so the source gives up when its patience ends, and not before.
     let end = read_out(&mut running);
     assert!(is_reset(&end), "a reset and not {end:?}");
+    let waited = killed.elapsed();
+    let patience = Duration::from_secs(2);
+    assert!((patience..patience + Duration::from_millis(1500)).contains(&waited), "reset after {waited:?}");
 }
 
 #[test]
