@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 const MESH: &str = "lab/base/faults.toml";
 
 /// Those that the tests run: each way to notice something and to go on, once.
-const BRIEF: [&str; 11] = [
+const BRIEF: [&str; 13] = [
     "cut-bulk",
     "cut-there",
     "cut-back",
@@ -27,6 +27,8 @@ const BRIEF: [&str; 11] = [
     "relay-moves",
     "caller-moves",
     "app-moves",
+    "outage",
+    "long-outage",
 ];
 
 /// What was asked for.

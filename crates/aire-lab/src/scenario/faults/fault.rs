@@ -51,6 +51,9 @@ pub enum FaultKind {
 /// How long [`FaultKind::Outage`] lasts.
 pub(super) const OUTAGE: Duration = Duration::from_secs(10);
 
+/// The caller's patience, as its configuration in the scenario has it.
+const CALLERS_PATIENCE: Duration = Duration::from_secs(12);
+
 const fn fault(name: &'static str, about: &'static str, kind: FaultKind) -> Fault {
     Fault { name, about, kind, bulk: false }
 }
@@ -101,9 +104,17 @@ impl FaultKind {
         )
     }
 
+    /// How long streams are to be held before they are reset; `None` where they are not to be reset.
+    pub const fn held_for(self) -> Option<Duration> {
+        match self {
+            FaultKind::LongOutage => Some(CALLERS_PATIENCE),
+            _ => None,
+        }
+    }
+
     /// Are streams to be reset by it?
     pub const fn resets(self) -> bool {
-        matches!(self, FaultKind::LongOutage)
+        self.held_for().is_some()
     }
 
     /// What of a stall is the fault's own.
