@@ -2,7 +2,7 @@
 //! sees over each way, what the operator sees, and that nothing is left where the app's agent lives.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use aire_lab::emulate::free_addresses;
@@ -41,23 +41,36 @@ fn nothing_is_left(agents: &[&Agent]) {
 }
 
 fn has_told(agent: &Agent, kind: &str) {
-    let kind = format!("kind=\"{kind}\"");
-    wait_for(&kind, || agent.log().contains(&kind).then_some(()));
+    has_said(agent, &format!("kind=\"{kind}\""));
+}
+
+fn has_said(agent: &Agent, what: &str) {
+    wait_for(what, || agent.log().contains(what).then_some(()));
 }
 
 #[test]
 fn whatever_an_app_does_its_client_is_told() {
     let mesh = Mesh::new();
     let target = free_addresses(1).unwrap()[0];
-    let nobody = free_addresses(1).unwrap()[0];
-    let [_hub, mut server, client] =
-        mesh.trio(target, "", &format!("patience_s = 2\n[[to]]\napp = 'nobody'\nlisten = '{nobody}'\n"));
+    let (nobody, nobody_udp) = (free_addresses(1).unwrap()[0], free_addresses(1).unwrap()[0]);
+    let ways = format!(
+        "patience_s = 2\n[[to]]\napp = 'nobody'\nlisten = '{nobody}'\n[[to]]\napp = 'nobody'\nlisten = '{nobody_udp}'\nprotocol = 'udp'\n"
+    );
+    let [_hub, mut server, client] = mesh.trio(target, "", &ways);
     wait_for("knowledge of the app", || {
         client.document("/api/v1/apps").to_string().contains("echo").then_some(())
     });
 
     assert_eq!(all_ways(&client, nobody, "nobody"), (4, 503, true), "an app that does not exist");
     has_told(&client, "no-instance");
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    sender.send_to(b"?", nobody_udp).unwrap();
+    let from = sender.local_addr().unwrap();
+    has_said(
+        &client,
+        &format!("datagrams of {from} to nobody go nowhere: no instance of the app is running"),
+    );
+    nothing_is_left(&[&client]);
 
     wait_for("the way", || (all_ways(&client, client.door, "echo") == (5, 502, true)).then_some(()));
     has_told(&server, "target-failed");
