@@ -150,17 +150,28 @@ fn a_full_disk_during_a_renewal_is_told_and_passes() {
     hub.ready();
     let mut agent = on_small_disk(&mesh, "64k", "n1", &mesh.token(&["--relay"]));
     agent.ready();
-    let filler = format!("/proc/{}/root{}/filler", agent.pid(), mesh.path("n1.state"));
+    let state = format!("/proc/{}/root{}", agent.pid(), mesh.path("n1.state"));
+    let filler = format!("{state}/filler");
+    let certificate = || fs::read(format!("{state}/svid.pem")).unwrap();
     let mut file = fs::File::create(&filler).unwrap();
     while std::io::Write::write(&mut file, &[0; 512]).is_ok_and(|written| written > 0) {}
     drop(file);
+    let held = certificate();
     wait_for("the failed renewal", || agent.log().contains("kind=\"renewal-failed\"").then_some(()));
     assert!(agent.log().contains("cannot write"), "{}", agent.log());
+    assert_eq!(certificate(), held, "the certificate in force was touched");
+    // The authority's answer may just be about to be written, in vain, once more.
+    wait_for("a folder without half-written files", || {
+        let names = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name());
+        let half = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".tmp");
+        (!names.into_iter().any(|name| half(&name))).then_some(())
+    });
     assert_eq!(agent.document("/api/v1/status")["ready"], true, "it goes on with what it has");
     let diagnosis = agent.document("/api/v1/doctor");
     let state = diagnosis["findings"].as_array().unwrap().iter().find(|f| f["check"] == "state").unwrap();
     assert_eq!(state["verdict"], "fail", "{state}");
     fs::remove_file(&filler).unwrap();
     wait_for("the renewal", || agent.log().contains("kind=\"certificate-renewed\"").then_some(()));
+    wait_for("the new certificate on the disk", || (certificate() != held).then_some(()));
     assert_eq!(agent.document("/api/v1/status")["ready"], true);
 }
