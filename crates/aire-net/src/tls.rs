@@ -105,7 +105,16 @@ impl TlsStream {
 
     /// Decrypts what has arrived into `plaintext`. `false` after the peer's close_notify.
     pub(crate) fn decrypt(&mut self, plaintext: &mut BytesMut) -> Result<bool, NetError> {
-        while self.feed_record()? {}
+        // The session refuses the next record while it holds more than one, so each is taken out at once.
+        while self.feed_record()? {
+            if !self.take_plaintext(plaintext)? {
+                return Ok(false);
+            }
+        }
+        self.take_plaintext(plaintext)
+    }
+
+    fn take_plaintext(&mut self, plaintext: &mut BytesMut) -> Result<bool, NetError> {
         let mut reader = self.session.reader();
         loop {
             match reader.fill_buf() {
