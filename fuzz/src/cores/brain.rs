@@ -1,11 +1,21 @@
-//! Path choice, with members that claim anything.
+//! Path choice, with members that claim anything, under the rule, a model or the scouts' forecasts.
 
 use std::time::Duration;
 
 use aire_brain::{Brain, Config, InstanceInfo, Output, Refusal, RelayInfo, Sample};
-use aire_types::{AppProfile, Instance, Override, Path, RouteId, SecurityLevel, Source, Time};
+use aire_types::{AppProfile, Instance, NodeName, Override, Path, RouteId, SecurityLevel, Source, Time};
 
 use super::choices::{Choices, NODES, node, rest};
+use super::policies;
+
+/// Nodes that a large mesh has beside the others: more than scouts have numbers for.
+const CROWD: usize = 250;
+/// Steps in a large mesh, where each may take long.
+const STEPS_IN_CROWD: usize = 60;
+/// Legs that one record tells of.
+const LEGS: usize = 64;
+/// Nodes that scouts have numbers for.
+const WATCHED: usize = 192;
 
 fn instance(choices: &mut Choices<'_>) -> Instance {
     Instance { app: choices.app(), node: choices.node() }
@@ -52,22 +62,57 @@ fn relay(choices: &mut Choices<'_>) -> RelayInfo {
     relay
 }
 
-fn poke(brain: &mut Brain, choices: &mut Choices<'_>, now: Time, probes: &[u64]) {
+/// One of a large mesh.
+fn one_of(choices: &mut Choices<'_>, crowd: usize) -> NodeName {
+    let at = choices.below(crowd + NODES.len());
+    NODES.get(at).map_or_else(|| node(&format!("n{at}")), |name| node(name))
+}
+
+/// What somebody says of his legs, or what was said of ours.
+fn legs(choices: &mut Choices<'_>, crowd: usize) -> Vec<(NodeName, f64)> {
+    let count = choices.below(2 * LEGS).min(choices.left());
+    (0..count).map(|_| (one_of(choices, crowd), choices.float())).collect()
+}
+
+fn topology(brain: &mut Brain, choices: &mut Choices<'_>, now: Time, crowd: usize) {
+    let instances = (0..choices.below(8)).map(|_| InstanceInfo {
+        instance: instance(choices),
+        zone: String::new(),
+        rtt_ms: choices.chance().then(|| choices.float()),
+        load: choices.float(),
+        draining: choices.chance(),
+    });
+    let instances = instances.collect();
+    let mut relays: Vec<RelayInfo> = (0..choices.below(10)).map(|_| relay(choices)).collect();
+    let (from, rtt_ms) = (choices.below(crowd), choices.chance().then(|| choices.float()));
+    let others = (from..crowd).map(|at| node(&format!("n{at}")));
+    relays.extend(others.map(|other| RelayInfo { rtt_ms, ..RelayInfo::new(other) }));
+    brain.handle_topology(now, instances, relays);
+}
+
+/// What scouts are told, and who decides.
+fn advise(brain: &mut Brain, choices: &mut Choices<'_>, now: Time, crowd: usize) {
+    match choices.below(4) {
+        0 => {
+            let (from, legs) = (one_of(choices, crowd), legs(choices, crowd));
+            brain.handle_claims(&from, legs.iter().map(|(node, ms)| (node, *ms)));
+        }
+        1 => brain.handle_leg(&one_of(choices, crowd), choices.duration()),
+        2 => {
+            // a part of what was to be told, or what was told of nobody we know
+            let mut legs = legs(choices, crowd);
+            legs.extend(brain.legs().iter().take(choices.below(LEGS)).cloned());
+            brain.handle_published(legs.iter().map(|(node, ms)| (node, *ms)));
+        }
+        _ => brain.set_policy(now, policies::any(choices)),
+    }
+}
+
+fn poke(brain: &mut Brain, choices: &mut Choices<'_>, now: Time, probes: &[u64], crowd: usize) {
     let (app, class) = (choices.app(), choices.class());
     let probe = probes.get(choices.below(probes.len())).copied().unwrap_or(choices.byte().into());
-    match choices.below(20) {
-        0 => {
-            let instances = (0..choices.below(8)).map(|_| InstanceInfo {
-                instance: instance(choices),
-                zone: String::new(),
-                rtt_ms: choices.chance().then(|| choices.float()),
-                load: choices.float(),
-                draining: choices.chance(),
-            });
-            let instances = instances.collect();
-            let relays = (0..choices.below(10)).map(|_| relay(choices)).collect();
-            brain.handle_topology(now, instances, relays);
-        }
+    match choices.below(25) {
+        0 => topology(brain, choices, now, crowd),
         1 => brain.handle_interest(now, &app, choices.moment(now)),
         2 => brain.set_own_profile(now, profile(choices)),
         3 => brain.set_profile(now, &app, profile(choices)),
@@ -97,7 +142,14 @@ fn poke(brain: &mut Brain, choices: &mut Choices<'_>, now: Time, probes: &[u64])
         15 => brain.handle_left(now, &route(choices), choices.duration()),
         16 => brain.handle_current(now, &route(choices), class),
         17 => drop(brain.steer(now, &instance(choices), class)),
-        18 => drop(brain.explain(now, &app, class)),
+        18 => {
+            drop(brain.explain(now, &app, class));
+            brain.explanations().for_each(|(instance, _, explanation)| {
+                assert_eq!(explanation.terms.len(), explanation.decision.ranking.len(), "{instance}");
+            });
+        }
+        19 => drop(brain.rank_paths(now, &instance(choices), class)),
+        20..=23 => advise(brain, choices, now, crowd),
         _ => {
             let decision = brain.place(now, &app, class);
             for ranked in &decision.ranking {
@@ -109,18 +161,37 @@ fn poke(brain: &mut Brain, choices: &mut Choices<'_>, now: Time, probes: &[u64])
     }
 }
 
+/// What the agent publishes and shows is bounded and sound, whatever others said.
+fn check(brain: &mut Brain) {
+    brain.check_invariants();
+    let legs = brain.legs();
+    assert!(legs.len() <= LEGS, "{} legs in one record", legs.len());
+    assert!(legs.iter().all(|(_, ms)| ms.is_finite()), "a leg that is no number: {legs:?}");
+    let watched = brain.watched();
+    assert!(watched.len() <= WATCHED, "{} nodes are watched", watched.len());
+    assert!(watched.iter().all(|node| brain.watches(node) && node.as_str() != NODES[0]));
+    if let Some(figures) = brain.model() {
+        assert!(figures.margin.is_finite(), "a margin that is no number");
+    }
+}
+
 pub(crate) fn run(input: &[u8]) {
     let mut choices = Choices::new(input);
-    let mut brain = Brain::new(Config::new(node(NODES[0]), choices.byte().into()));
+    let mut config = Config::new(node(NODES[0]), choices.byte().into());
+    config.scouts = choices.chance();
+    let crowd = choices.of(&[0, 0, 0, CROWD]);
+    let mut brain = Brain::new(config);
     let mut now = Time::from_millis(1);
     let mut probes = Vec::new();
-    while !choices.is_empty() {
+    let mut steps = if crowd > 0 { STEPS_IN_CROWD } else { usize::MAX };
+    while !choices.is_empty() && steps > 0 {
+        steps -= 1;
         now += choices.step();
-        poke(&mut brain, &mut choices, now, &probes);
+        poke(&mut brain, &mut choices, now, &probes, crowd);
         if choices.chance() {
             brain.handle_timeout(now);
         }
-        brain.check_invariants();
+        check(&mut brain);
         let mut outputs = 0;
         while let Some(output) = brain.poll_output() {
             outputs += 1;
@@ -133,7 +204,7 @@ pub(crate) fn run(input: &[u8]) {
     }
     rest(&mut now, Duration::from_secs(30), 20_000, |now| {
         brain.handle_timeout(now);
-        brain.check_invariants();
+        check(&mut brain);
         while brain.poll_output().is_some() {}
         brain.poll_timeout()
     });

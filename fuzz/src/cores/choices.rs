@@ -20,6 +20,11 @@ impl<'a> Choices<'a> {
         self.0.is_empty()
     }
 
+    /// How many bytes are left.
+    pub(super) fn left(&self) -> usize {
+        self.0.len()
+    }
+
     /// A number below `end`, which is at most 65,536.
     pub(super) fn below(&mut self, end: usize) -> usize {
         self.0.int_in_range(0..=end.saturating_sub(1)).unwrap_or_default()

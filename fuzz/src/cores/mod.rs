@@ -7,6 +7,7 @@ pub(crate) mod circuits;
 pub(crate) mod datagrams;
 mod fake;
 pub(crate) mod notices;
+mod policies;
 pub(crate) mod policy;
 pub(crate) mod pool;
 pub(crate) mod registry;
