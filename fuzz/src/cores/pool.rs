@@ -23,11 +23,16 @@ fn facts(choices: &mut Choices<'_>) -> TcpFacts {
     TcpFacts { sent: choices.number(), retransmitted: choices.number() }
 }
 
+/// Some that are there, and some that are not.
+fn carriers(choices: &mut Choices<'_>) -> Vec<CarrierId> {
+    (0..choices.below(8)).map(|_| CarrierId(choices.below(16) as u64)).collect()
+}
+
 fn poke(pool: &mut Pool, choices: &mut Choices<'_>, now: Time) {
     let path = choices.path();
     let circuit = CircuitId([choices.byte() % 4; 16]);
     let carrier = CarrierId(choices.below(16) as u64);
-    match choices.below(15) {
+    match choices.below(16) {
         0 => pool.handle_granted(now, &path, circuit),
         1 => {
             let codes =
@@ -61,6 +66,10 @@ fn poke(pool: &mut Pool, choices: &mut Choices<'_>, now: Time) {
         11 => pool.handle_progress(now, carrier, progress(choices, now)),
         12 => pool.handle_tcp_info(now, carrier, facts(choices)),
         13 if choices.byte() == 0 => pool.drain(now),
+        14 => {
+            let lost = carriers(choices);
+            pool.handle_network_changed(now, &lost);
+        }
         _ => pool.handle_probe(now, &path, choices.chance().then(|| choices.duration())),
     }
 }

@@ -38,7 +38,7 @@ fn poke(pool: &mut Pool, random: &mut Random, now: Time) {
     let path = any_path(random);
     let circuit = CircuitId([random.below(4) as u8; 16]);
     let carrier = CarrierId(random.below(12));
-    match random.below(14) {
+    match random.below(15) {
         0 => pool.handle_granted(now, &path, circuit),
         1 => pool.handle_refused(now, &path, RefusalCode::Capacity),
         2 => pool.handle_circuit_closed(now, circuit, CircuitClose::HopGone, any_duration(random)),
@@ -83,6 +83,10 @@ fn poke(pool: &mut Pool, random: &mut Random, now: Time) {
                 retransmitted: random.next() >> random.below(64),
             },
         ),
+        13 => {
+            let lost: Vec<CarrierId> = (0..random.below(6)).map(|_| CarrierId(random.below(12))).collect();
+            pool.handle_network_changed(now, &lost);
+        }
         _ => {
             let rtt = random.chance(0.5).then(|| any_duration(random));
             pool.handle_probe(now, &path, rtt);
