@@ -100,43 +100,5 @@ fn verb(words: &[&str]) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_are_found_in_fences_alone() {
-        let text =
-            "aire outside\n```sh\n$ aire run \\\n  --node a\nls\ncargo xtask test # all\n```\naire outside";
-        let found = commands(text);
-        assert_eq!(found[0], (3, "aire run --node a".to_owned()));
-        assert_eq!(found[1], (6, "cargo xtask test # all".to_owned()));
-        assert_eq!(found.len(), 2);
-    }
-
-    /// What `docs/security.md` says is tested has a test of that name.
-    #[test]
-    fn tests_of_bad_input_exist() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let text = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
-        let (_, section) = text.split_once("## Bad input\n").unwrap();
-        let section = section.split("\n## ").next().unwrap();
-        let mut sources = String::new();
-        for folder in ["cli", "identity", "lifecycle"] {
-            let files = std::fs::read_dir(root.join("crates/aire/tests").join(folder)).unwrap();
-            files.for_each(|file| sources += &std::fs::read_to_string(file.unwrap().path()).unwrap());
-        }
-        let named: Vec<&str> =
-            section.split('`').skip(1).step_by(2).filter(|name| !name.contains('/')).collect();
-        assert!(named.len() > 20, "{named:?}");
-        for name in named {
-            assert!(sources.contains(&format!("fn {name}()")), "there is no test {name}");
-        }
-    }
-
-    #[test]
-    fn verbs_have_one_to_three_words() {
-        assert_eq!(verb(&["mesh", "create", "x"]), ["mesh", "create"]);
-        assert_eq!(verb(&["mesh", "policy", "publish", "x"]), ["mesh", "policy", "publish"]);
-        assert_eq!(verb(&["run", "--node"]), ["run"]);
-    }
-}
+#[path = "docs_tests.rs"]
+mod tests;
