@@ -51,6 +51,7 @@ pub const TARGETS: &[Target] = &[
         decode::documents::configuration_seeds,
         8 * MIB,
     ),
+    target("files", decode::files::run, decode::files::seeds, 4 * MIB),
     target("history", decode::history::run, decode::history::seeds, 4 * MIB),
     target("documents", decode::documents::json, decode::documents::json_seeds, 4 * MIB),
     target("model", decode::model::run, decode::model::seeds, MIB),

@@ -40,7 +40,7 @@ pub use config::{
 pub use gate::GateError;
 pub use inspect::{check, diagnose};
 pub use membership::MembershipError;
-pub use model::ModelError;
+pub use model::{ModelError, open_model};
 pub use run::run;
 
 use aire_types::Role;

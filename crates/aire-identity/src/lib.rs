@@ -33,6 +33,8 @@ mod trust;
 mod verifier;
 mod workload_api;
 
+#[cfg(feature = "fuzzing")]
+pub use authority::fuzzing;
 pub use authority::{Authority, CA_LIFETIME, CLOCK_SKEW, EnrolError, NoticeError, SVID_LIFETIME};
 pub use digest::Fingerprint;
 pub use enrol::{EnrolRequest, EnrolResponse, JoinError, MAX_MESSAGE, MessageError, Refusal};

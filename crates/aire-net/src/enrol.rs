@@ -29,7 +29,7 @@ fn framed(body: &[u8]) -> Vec<u8> {
 }
 
 /// The body, once it is complete.
-fn unframed(addr: SocketAddr, bytes: &[u8]) -> Result<Option<&[u8]>, NetError> {
+pub(crate) fn unframed(addr: SocketAddr, bytes: &[u8]) -> Result<Option<&[u8]>, NetError> {
     let Some((length, body)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
     let length = u32::from_be_bytes(*length) as usize;
     if length > MAX_ENROLMENT {

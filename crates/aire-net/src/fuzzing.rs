@@ -1,5 +1,7 @@
 //! The receiving ends without sockets, for fuzz targets.
 
+use std::net::SocketAddr;
+
 use aire_wire::Preamble;
 use bytes::BytesMut;
 use tokio::net::TcpStream;
@@ -24,6 +26,15 @@ pub fn link_frames(stream: &[u8], piece: usize) -> Result<Vec<(u8, Vec<u8>)>, St
         }
     }
     Ok(frames)
+}
+
+/// The body of an enrolment message over TCP, once `stream` holds all of it.
+///
+/// # Errors
+/// The connection would be closed, with this reason.
+pub fn enrolment_body(stream: &[u8]) -> Result<Option<&[u8]>, String> {
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    crate::enrol::unframed(nowhere, stream).map_err(|error| error.to_string())
 }
 
 /// The tickets of an agent that is to be dialled back, and the preambles that come with them.

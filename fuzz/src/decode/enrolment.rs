@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use aire_identity::{
     Authority, EnrolRequest, EnrolResponse, NodeKey, Refusal, Scope, Token, TrustBundle, claimed_identity,
 };
+use aire_net::MAX_ENROLMENT;
+use aire_net::fuzzing::enrolment_body;
 use aire_types::{AppName, Identity, MeshName, NodeName, Role};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -71,7 +73,20 @@ pub(crate) fn token(input: &[u8]) {
     }
 }
 
+/// As it comes over TCP: nothing before it is whole, and never more than an authority reads.
+fn framing(input: &[u8]) {
+    if let Ok(Some(body)) = enrolment_body(input) {
+        assert!(body.len() <= MAX_ENROLMENT && enrolment_body(&input[..3 + body.len()]) == Ok(None));
+    }
+    let framed = [&(input.len() as u32).to_be_bytes()[..], input].concat();
+    match enrolment_body(&framed) {
+        Ok(body) => assert_eq!(body, Some(input)),
+        Err(_) => assert!(input.len() > MAX_ENROLMENT, "it is not too long"),
+    }
+}
+
 pub(crate) fn messages(input: &[u8]) {
+    framing(input);
     if let Ok(request) = EnrolRequest::decode(input) {
         assert_eq!(EnrolRequest::decode(&request.encode()), Ok(request.clone()));
         let mesh = mesh();

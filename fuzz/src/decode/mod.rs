@@ -4,6 +4,7 @@ pub(crate) mod carrier;
 pub(crate) mod datagrams;
 pub(crate) mod documents;
 pub(crate) mod enrolment;
+pub(crate) mod files;
 pub(crate) mod flows;
 pub(crate) mod frames;
 pub(crate) mod handshake;

@@ -58,7 +58,7 @@ pub(crate) fn is_key(text: &str) -> bool {
 ///
 /// # Errors
 /// Who is to blame and what to do.
-pub(crate) fn open_model<'a>(
+pub fn open_model<'a>(
     bytes: &[u8],
     trusted: impl IntoIterator<Item = &'a str>,
 ) -> Result<Artefact, ModelError> {

@@ -4,6 +4,6 @@ mod built_in;
 mod envelope;
 mod source;
 
-pub use envelope::ModelError;
 pub(crate) use envelope::is_key;
+pub use envelope::{ModelError, open_model};
 pub(crate) use source::{ModelSource, check, first, watch};

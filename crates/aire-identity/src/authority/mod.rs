@@ -5,6 +5,9 @@ mod issue;
 mod notices;
 mod records;
 
+#[cfg(feature = "fuzzing")]
+pub use records::fuzzing;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};

@@ -93,7 +93,45 @@ fn read<T: DeserializeOwned>(path: &Path, remedy: &'static str) -> Result<Option
 }
 
 fn write(path: &Path, record: &impl Serialize) -> Result<(), StateError> {
+    state::write_atomic(path, &encode(record))
+}
+
+fn encode(record: &impl Serialize) -> Vec<u8> {
     let mut text = serde_json::to_vec_pretty(record).expect("names and numbers always encode");
     text.push(b'\n');
-    state::write_atomic(path, &text)
+    text
+}
+
+/// What an authority remembers, without files, for fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    use std::fmt::Debug;
+
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+
+    use super::{Invite, Node, encode};
+
+    /// Reads an invitation.
+    ///
+    /// # Panics
+    /// It would not be read as it is written.
+    pub fn invite(bytes: &[u8]) {
+        there_and_back::<Invite>(bytes);
+    }
+
+    /// Reads what a name is bound to.
+    ///
+    /// # Panics
+    /// It would not be read as it is written.
+    pub fn node(bytes: &[u8]) {
+        there_and_back::<Node>(bytes);
+    }
+
+    fn there_and_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {
+        if let Ok(record) = serde_json::from_slice::<T>(bytes) {
+            let again: T = serde_json::from_slice(&encode(&record)).expect("what is written can be read");
+            assert_eq!(record, again);
+        }
+    }
 }
