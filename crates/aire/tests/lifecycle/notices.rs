@@ -138,9 +138,8 @@ fn a_revoked_node_is_cut_at_once_also_when_the_authority_dies_and_stays_out_afte
     assert_eq!(client.document("/api/v1/status")["revoked"], serde_json::Value::Null);
 }
 
-#[test]
-fn a_revoked_app_loses_its_streams_and_its_circuits() {
-    let (mesh, hub, server, client) = started();
+/// A relay, and a stream that goes over it as long as the order holds.
+fn over_a_relay(mesh: &Mesh, client: &Agent, order: &str) -> (Agent, TcpStream) {
     let mut relay = mesh.relay("relay");
     relay.ready();
     wait_for("the relay at the client", || {
@@ -148,12 +147,57 @@ fn a_revoked_app_loses_its_streams_and_its_circuits() {
         peers.as_array()?.iter().any(|row| row["node"] == "relay" && row["link"] != "none").then_some(())
     });
     let mut running = client.connect();
-    client.put("/api/v1/apps/echo/override", r#"{"pin": ["relay"]}"#);
+    client.put("/api/v1/apps/echo/override", order);
     wait_for("streams over the relay", || {
         echo(&mut running, b"on the way").unwrap();
-        let streams = client.document("/api/v1/streams");
-        streams.as_array()?.iter().any(|row| row["path"] == serde_json::json!(["relay"])).then_some(())
+        is_on_the_relay(client).then_some(())
     });
+    (relay, running)
+}
+
+fn is_on_the_relay(client: &Agent) -> bool {
+    let streams = client.document("/api/v1/streams");
+    streams.as_array().unwrap().iter().any(|row| row["path"] == serde_json::json!(["relay"]))
+}
+
+/// The stream leaves the relay within a second, and goes on.
+fn is_moved(running: &mut TcpStream, client: &Agent, told: Instant) {
+    wait_for("another path", || {
+        echo(running, b"on another way").unwrap();
+        (!is_on_the_relay(client)).then_some(())
+    });
+    let took = told.elapsed();
+    assert!(took < SOON, "moved after {took:?}");
+    echo(running, b"for good").unwrap();
+    println!("moved after {took:?}");
+}
+
+/// What the authority says of the relay moves streams elsewhere.
+fn leaves_the_relay(says: impl FnOnce(&Mesh)) -> (Mesh, Agent) {
+    let (mesh, _hub, _server, client) = started();
+    let (relay, mut running) = over_a_relay(&mesh, &client, r#"{"prefer": ["relay"], "avoid": ["hub"]}"#);
+    says(&mesh);
+    is_moved(&mut running, &client, Instant::now());
+    assert!(!client.log().contains("was reset"), "{}", client.log());
+    (mesh, relay)
+}
+
+#[test]
+fn streams_leave_a_relay_that_is_revoked() {
+    let (_mesh, relay) = leaves_the_relay(|mesh| drop(mesh_command(mesh, &["revoke", "node/relay"])));
+    wait_for("the relay's knowledge", || relay.document("/api/v1/status")["revoked"].as_str().map(drop));
+}
+
+#[test]
+fn streams_leave_a_relay_that_a_policy_excludes() {
+    let excluded = r#"forbid(principal, action == Action::"relay", resource == Node::"relay");"#;
+    leaves_the_relay(|mesh| publish(mesh, &format!("{PERMIT}\n{excluded}")));
+}
+
+#[test]
+fn a_revoked_app_loses_its_streams_and_its_circuits() {
+    let (mesh, hub, server, client) = started();
+    let (_relay, mut running) = over_a_relay(&mesh, &client, r#"{"pin": ["relay"]}"#);
     mesh_command(&mesh, &["revoke", "app/echo"]);
     let told = Instant::now();
     is_cut(&mut running, told);
