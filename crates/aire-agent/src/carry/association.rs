@@ -200,6 +200,7 @@ impl Association {
     /// carriers are closed, the tasks end, and the last report was given.
     pub(crate) fn end(&self, streams: ResetCode, close: CarrierClose, reason: &str) {
         self.with(|now, inner| inner.end(now, streams, close, reason));
+        self.leave_shortcut(None);
         self.timer.notify_one();
     }
 
@@ -212,6 +213,9 @@ impl Association {
             }
             bare
         });
+        if ended {
+            self.leave_shortcut(None);
+        }
         self.timer.notify_one();
         ended
     }

@@ -99,21 +99,22 @@ impl Association {
     /// Opens a datagram from a link and delivers it.
     pub(crate) fn receive_datagram(&self, head: &DatagramHead, datagram: &mut [u8]) -> Arrival {
         let now = self.clock.now();
-        let opened = {
+        let (opened, left) = {
             let mut guard = self.inner.lock();
             let inner = &mut *guard;
             match inner.datagrams.open(head, datagram) {
                 Ok((stream, payload)) => {
-                    inner.came_along(now, head);
+                    let left = inner.came_along(now, head);
                     let is_flow =
                         inner.core.stream(stream).is_some_and(|state| state.protocol == Protocol::Udp);
                     let slot = inner.streams.get_mut(&stream).filter(|_| is_flow);
-                    slot.and_then(|slot| {
+                    let delivery = slot.and_then(|slot| {
                         if slot.delivery.is_none() && slot.early.len() < MAX_EARLY {
                             slot.early.push(Bytes::copy_from_slice(payload));
                         }
                         slot.delivery.clone().map(|delivery| (delivery, payload))
-                    })
+                    });
+                    (delivery, left)
                 }
                 Err(Rejected::UnknownKey) => return Arrival::Another,
                 Err(why) => {
@@ -122,6 +123,7 @@ impl Association {
                 }
             }
         };
+        drop(left);
         if let Some((delivery, payload)) = opened {
             delivery.count_in(payload.len());
             delivery.deliver(now, payload);

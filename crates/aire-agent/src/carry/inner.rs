@@ -71,7 +71,6 @@ impl Inner {
         self.warm = false;
         self.pump(now);
         self.close_all(close, reason);
-        self.shortcut = None;
         self.reports = None;
     }
 

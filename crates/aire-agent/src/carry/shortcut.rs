@@ -34,14 +34,17 @@ impl Inner {
         self.shortcut.as_ref().filter(|way| now.since(way.heard) < SILENT)
     }
 
-    /// A datagram was opened. A destination goes back to the carriers with its source.
-    pub(super) fn came_along(&mut self, now: Time, head: &DatagramHead) {
+    /// A datagram was opened. A destination goes back to the carriers with its source: the shortcut that it leaves is to
+    /// be dropped outside the lock.
+    #[must_use]
+    pub(super) fn came_along(&mut self, now: Time, head: &DatagramHead) -> Option<Shortcut> {
         self.flowed = now;
         match &mut self.shortcut {
             Some(way) if way.circuit == head.circuit => way.heard = now,
-            Some(_) if head.towards == Towards::Destination => self.shortcut = None,
+            Some(_) if head.towards == Towards::Destination => return self.shortcut.take(),
             _ => {}
         }
+        None
     }
 }
 

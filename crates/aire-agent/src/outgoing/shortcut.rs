@@ -45,19 +45,23 @@ impl Outgoing {
     }
 
     /// Ends the search where nobody is left that it serves. The next flow begins another one.
-    fn is_without_flows(&self) -> bool {
-        let mut state = self.state.lock();
+    fn is_without_flows(self: &Arc<Self>) -> bool {
         if self.association.has_flows() {
             return false;
         }
-        state.seeking = None;
+        self.state.lock().seeking = None;
         self.association.leave_shortcut(None);
+        // It found a search under way.
+        if self.association.has_flows() {
+            self.seek_shortcut();
+        }
         true
     }
 
     /// The destination answered a probe along `circuit`.
     pub(crate) fn handle_echo(&self, agent: &Arc<Agent>, path: &Path, circuit: CircuitId) {
-        if path.is_direct() && self.state.lock().seeking.is_some() && self.association.wants_shortcut() {
+        let seeking = self.state.lock().seeking.is_some();
+        if seeking && path.is_direct() && self.association.wants_shortcut() {
             self.association.shorten(agent, circuit, &self.instance.node);
         }
     }
