@@ -92,6 +92,7 @@ impl Association {
     pub(crate) fn send_record(&self, stream: StreamId, payload: &[u8]) -> bool {
         let record = encode_record(payload);
         self.with(|now, inner| {
+            inner.flowed = now;
             record.len() <= inner.core.writable(stream) && inner.core.write(now, stream, record).is_ok()
         })
     }
